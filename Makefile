@@ -1,0 +1,49 @@
+# Everything runs from here; `make help` lists what there is.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+ONLY ?=
+PORT ?= 8000
+
+# One thread per process: chapters and tests run side by side, and results do not depend on how threads divide a sum.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export PIP_ARGS
+unexport PYTHONHASHSEED
+
+RUN := .venv/bin/python
+
+.PHONY: help venv book test notebooks bench serve clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+venv: ## make or repair .venv (the others do this themselves)
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); this book needs Python 3.11, 3.12 or 3.13." \
+		"Name it: make book PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) book/venv.py $(if $(filter file,$(origin PYTHON)),,--chosen)
+
+book: venv ## execute every chapter and build the book; the last line is the page to open
+	@$(RUN) book/make.py book
+
+test: venv ## lint, unit, statistical, notebook and browser tests, then every chapter against its stored outputs
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pytest -n 2 --dist loadgroup tests
+	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env notebooks
+	@$(RUN) book/browser.py
+
+notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)
+	@$(RUN) book/make.py notebooks $(ONLY)
+
+bench: venv ## how fast it is, as ratios measured in one run
+	@$(RUN) tests/bench.py
+
+serve: venv ## serve the built book on this machine (PORT=8000)
+	@$(RUN) book/make.py serve --port $(PORT)
+
+clean: ## remove the environment and everything built
+	rm -rf .venv _build
