@@ -1,0 +1,119 @@
+"""Where `recurse` leaves what is finished: append-only folders, written aside and renamed into place.
+
+    folder/settings.json
+    folder/block-0000/first/0001/            real data, model, scores of generation 1 (shared by all regimes)
+    folder/block-0000/Accumulate/0002/       new batches, model, scores
+
+A folder that exists is complete; a call that was killed leaves at most one unfinished folder with another name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.checks import refuse
+
+# More generations or regimes continue what is there; every other setting would make other numbers.
+MAY_DIFFER = ("generations", "n", "regimes")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder of finished generations that belong to one set of settings."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: str | Path, settings: dict[str, Any], sizes: list[int]) -> Checkpoint:
+        """The checkpoint in `folder`, new or continued. ValueError if it belongs to other settings; OSError, naming
+        the folder, if it cannot be written."""
+        folder = Path(folder)
+        stored_file = folder / "settings.json"
+        wanted = json.loads(json.dumps(settings | {"sizes": sizes}))
+        if stored_file.exists():
+            stored = json.loads(stored_file.read_text())
+            _compare(folder, stored, wanted)
+            wanted["regimes"] = stored["regimes"] | wanted["regimes"]
+            if len(stored["sizes"]) > len(sizes):
+                wanted["sizes"] = stored["sizes"]
+        elif folder.exists() and any(folder.iterdir()):
+            refuse("checkpoint", str(folder), "an empty folder, a new one, or one that an earlier call has written")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.rglob(".unfinished-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            aside = folder / f".settings-{os.getpid()}.json"
+            aside.write_text(json.dumps(wanted, indent=1))
+            aside.replace(stored_file)
+        except OSError as error:
+            raise OSError(error.errno, f"checkpoint={str(folder)!r} cannot be written: {error.strerror}") from error
+        return cls(folder)
+
+    def line(self, block: int, label: str, independent: bool) -> Line:
+        """The folders of one regime in one block."""
+        # Readable and safe as a name; the number tells apart labels that differ only in characters left out.
+        name = f"{re.sub(r'[^A-Za-z0-9.]+', '-', label).strip('-')}-{zlib.crc32(label.encode()):08x}"
+        place = self.folder / f"block-{block:04d}"
+        return Line(place / (name if independent else "first"), place / name)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The finished generations of one regime in one block; generation 1 lies where all regimes find it."""
+
+    first: Path
+    rest: Path
+
+    def path(self, generation: int) -> Path:
+        return (self.first if generation == 1 else self.rest) / f"{generation:04d}"
+
+    def write(self, generation: int, result: dict[str, Any], world) -> None:
+        """Store a generation: written aside, then renamed, so that it is there entirely or not at all."""
+        target = self.path(generation)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
+            for name in ("real", "synthetic", "model"):
+                if name in result:
+                    world.save(result[name], aside / name)
+            np.savez(aside / "scores.npz", **result["scores"])
+            (aside / "compute.json").write_text(json.dumps({k: result[k] for k in ("steps", "examples")}))
+            aside.rename(target)
+        except OSError as error:
+            done = f"generations up to {generation - 1} are kept"
+            raise OSError(error.errno, f"checkpoint {str(target)!r} cannot be written ({error.strerror}); {done}") from error
+
+    def read(self, generation: int, world) -> dict[str, Any] | None:
+        """A stored generation, or None if it is not finished."""
+        target = self.path(generation)
+        if not target.exists():
+            return None
+        # A model is only read where the recursion goes on from it: generation 1 for every regime, else the newest.
+        goes_on = generation == 1 or not self.path(generation + 1).exists()
+        names = ("real", "synthetic", "model") if goes_on else ("real", "synthetic")
+        result = {n: world.load(target / n) for n in names if (target / n).exists()}
+        with np.load(target / "scores.npz", allow_pickle=False) as scores:
+            result["scores"] = dict(scores)
+        return result | json.loads((target / "compute.json").read_text())
+
+
+def _compare(folder: Path, stored: dict, wanted: dict) -> None:
+    for name in sorted((stored.keys() | wanted.keys()) - {"sizes", *MAY_DIFFER}):
+        if stored.get(name) != wanted.get(name):
+            refuse(name, wanted.get(name), f"{stored.get(name)!r}, the setting of checkpoint {str(folder)!r}")
+    common = min(len(stored["sizes"]), len(wanted["sizes"]))
+    if stored["sizes"][:common] != wanted["sizes"][:common]:
+        refuse("n", wanted["sizes"][:common], f"{stored['sizes'][:common]}, the set sizes of checkpoint {str(folder)!r}")
+    for label in stored["regimes"].keys() & wanted["regimes"].keys():
+        if stored["regimes"][label] != wanted["regimes"][label]:
+            refuse("regimes", wanted["regimes"][label], f"{stored['regimes'][label]} under the label {label!r}, as in checkpoint {str(folder)!r}")

@@ -1,0 +1,264 @@
+"""The Gaussian world: fit a mean and a covariance, sample from the fit (Shumailov et al. 2024, Theorem 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lib.checks import among, refuse, whole
+from lib.pool import Moments, Rows, bartlett
+from lib.streams import child
+from lib.world import Fit, World
+
+MOST_ROWS = 10**8  # explicit points per run; a float64 array of them is 0.8 GB for each dimension
+
+
+@dataclass(frozen=True)
+class GaussianModel:
+    """N(mean, covariance) for each run: shapes (runs, d), (runs, d, d), and a lower trapezoidal factor (runs, d, k) with
+    covariance = factor @ factor.T."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    factor: np.ndarray
+
+
+@dataclass(frozen=True)
+class Gaussian(World):
+    """Gaussians of any dimension, all runs at once.
+
+    Parameters
+    ----------
+    dimension : d ≥ 1.
+    estimator : "mle" divides the scatter by the number of samples N, "unbiased" by N − 1.
+    sampler : "statistic" draws the mean and the Wishart scatter of a batch (Bartlett's decomposition), exact in law and as
+        cheap for 10**13 samples as for ten; "explicit" draws the points. A regime that draws subsets again and again
+        (AccumulateSubsample, Keep redrawn, Mixture with beta > 0 or kept original data) needs the points.
+    truth : where the real data come from: None for N(0, I), a frozen `scipy.stats` distribution with finite variance
+        (univariate: independent coordinates; multivariate: of the right dimension).
+
+    Scores, each against the truth with mean μ₀ and covariance Σ₀, for a fit N(μ, Σ):
+
+    - `trace_ratio`: tr Σ / tr Σ₀
+    - `log_det_ratio`: ln det Σ − ln det Σ₀ (NaN for n ≤ d, where Σ is singular)
+    - `squared_mean_error`: |μ − μ₀|², in squared units of the data
+    - `w2_squared`: squared 2-Wasserstein distance to the truth (Gelbrich 1990 for a Gaussian truth; by quantiles for another
+      truth in one dimension)
+    - `gelbrich`: for a truth that is not Gaussian, the lower bound of the same formula
+    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit), in nats: the excess test loss of the fit
+      (Gaussian truth only; NaN for n ≤ d)
+
+    Extras: `mean` and `covariance` themselves.
+    """
+
+    dimension: int = 1
+    estimator: str = "mle"
+    sampler: str = "statistic"
+    truth: Any = None
+
+    extras = {"mean": ("i",), "covariance": ("i", "j")}
+    batches = (Rows, Moments)
+    model_type = GaussianModel
+
+    def __post_init__(self):
+        whole("dimension", self.dimension, 1)
+        among("estimator", self.estimator, ("mle", "unbiased"))
+        among("sampler", self.sampler, ("statistic", "explicit"))
+        _ = self._truth  # refuses a truth that has no variance or another dimension
+
+    @cached_property
+    def _truth(self) -> _Truth:
+        return _Truth.of(self.truth, self.dimension)
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        common = ("trace_ratio", "log_det_ratio", "squared_mean_error")
+        if self._truth.gaussian:
+            return (*common, "w2_squared", "kl")
+        return (*common, "w2_squared", "gelbrich") if self.dimension == 1 else (*common, "gelbrich")
+
+    def check(self, regimes, sizes, scores, named):
+        for n in sizes:
+            if n < 2:
+                refuse("n", n, "at least 2 samples; one has no variance")
+            if named and n <= self.dimension:
+                for score in {"log_det_ratio", "kl"} & set(scores):
+                    refuse("scores", score, f"others at n={n} ≤ dimension={self.dimension}: the covariance is singular")
+        points = self.sampler == "explicit" or not self._truth.gaussian
+        if points and max(sizes) > MOST_ROWS:
+            allowed = f'at most {MOST_ROWS} explicit points; for more, sampler="statistic" and a Gaussian truth'
+            refuse("n", max(sizes), allowed)
+        if self.sampler == "statistic":
+            for regime in regimes:
+                if regime.needs_take:
+                    refuse("sampler", "statistic", f'"explicit" for {regime}: it draws subsets, which moments cannot give')
+
+    def real(self, runs, size, rng, used):
+        rng = child(rng, used)
+        if self._truth.gaussian:
+            return self.sample(self._truth.model(runs), size, None, rng)
+        return Rows(self._truth.rows(runs, size, self.dimension, rng))
+
+    def reduce(self, batch):
+        return Moments.of(batch) if isinstance(batch, Rows) else batch
+
+    def fit(self, train, rng):
+        total = self.reduce(train[0].batch)
+        for part in train[1:]:
+            total = total.merge(self.reduce(part.batch))
+        divisor = total.size - (self.estimator == "unbiased")
+        factor = _lower_factor(total.scatter) if total.factor is None else total.factor
+        model = GaussianModel(total.mean, total.scatter / divisor, factor / np.sqrt(divisor))
+        return Fit(model, steps=1, examples=total.size)
+
+    def sample(self, model, size, inputs, rng):
+        runs, _, rank = model.factor.shape
+        rng_mean, rng_rest = rng.spawn(2)
+        if self.sampler == "explicit":
+            points = rng_rest.standard_normal((runs, size, rank)) @ model.factor.swapaxes(1, 2)
+            points += model.mean[:, None]
+            return Rows(points)
+        shift = (model.factor @ rng_mean.standard_normal((runs, rank, 1)))[:, :, 0]
+        factor = model.factor @ bartlett(rng_rest, runs, rank, size - 1)
+        return Moments(size, model.mean + shift / np.sqrt(size), factor @ factor.swapaxes(1, 2), factor)
+
+    def score(self, model, rng, names):
+        return self._truth.scores(model, names)
+
+
+def _lower_factor(scatter: np.ndarray) -> np.ndarray:
+    """Lower triangular F with F Fᵀ = scatter, shape (runs, d, d), for singular matrices too."""
+    try:
+        return np.linalg.cholesky(scatter)
+    except np.linalg.LinAlgError:
+        # n ≤ d, or a direction that has collapsed below the resolution of floating point: eigenvalues down there are
+        # rounding noise and count as 0, or they would give back directions that the data never had.
+        values, vectors = np.linalg.eigh(scatter)
+        floor = scatter.shape[1] * np.finfo(float).eps * values[:, -1:]
+        root = vectors * np.sqrt(np.where(values > floor, values, 0.0))[:, None, :]
+        return np.linalg.qr(root.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The real distribution as the scores see it: mean (d,), covariance (d, d), its lower factor, and for a univariate truth
+    that is not Gaussian the correlation of its quantiles with a normal's."""
+
+    distribution: Any
+    mean: np.ndarray
+    covariance: np.ndarray
+    root: np.ndarray
+    gaussian: bool
+
+    @classmethod
+    def of(cls, truth: Any, d: int) -> _Truth:
+        if truth is None:
+            return cls(None, np.zeros(d), np.eye(d), np.eye(d), True)
+        name = getattr(getattr(truth, "dist", None), "name", type(truth).__name__)
+        gaussian = name in ("norm", "multivariate_normal_frozen")
+        mean, covariance = _moments(truth, d)
+        if mean.shape != (d,) or covariance.shape != (d, d):
+            refuse("truth", name, f"a distribution of dimension={d}; this one has mean of shape {mean.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.trace(covariance) > 0):
+            refuse("truth", name, "a distribution with finite mean and finite, positive variance")
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            refuse("truth", name, "a distribution with a covariance of full rank")
+        return cls(truth, mean, covariance, root, gaussian)
+
+    def model(self, runs: int) -> GaussianModel:
+        """The truth as a model of every run, to be sampled from."""
+        mean, root = (np.broadcast_to(a, (runs, *a.shape)) for a in (self.mean, self.root))
+        return GaussianModel(mean, self.covariance, root)
+
+    def rows(self, runs: int, size: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        """Explicit points, shape (runs, size, d)."""
+        univariate = hasattr(self.distribution, "ppf")
+        drawn = self.distribution.rvs(size=(runs, size, d) if univariate else (runs, size), random_state=rng)
+        return np.asarray(drawn, dtype=float).reshape(runs, size, d)
+
+    @cached_property
+    def quantile_product(self) -> float:
+        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard normal."""
+        z = np.linspace(0, 37, 1 << 16)
+        upper, lower = self.distribution.isf(stats.norm.sf(z)), self.distribution.ppf(stats.norm.sf(z))
+        return float(np.trapezoid((upper - lower) * z * stats.norm.pdf(z), z))
+
+    @cached_property
+    def inverse_root(self) -> np.ndarray:
+        return np.linalg.inv(self.root)
+
+    @cached_property
+    def log_det(self) -> float:
+        return 2 * float(np.log(np.diag(self.root)).sum())
+
+    def scores(self, model: GaussianModel, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        gap = model.mean - self.mean
+        trace = np.trace(model.covariance, axis1=1, axis2=2)
+        square = (gap**2).sum(axis=1)
+        out = {}
+        if {"log_det_ratio", "kl"} & set(names):
+            log_det = self._log_det_ratio(model)
+        for name in names:
+            if name == "trace_ratio":
+                out[name] = trace / np.trace(self.covariance)
+            elif name == "log_det_ratio":
+                out[name] = log_det
+            elif name == "squared_mean_error":
+                out[name] = square
+            elif name == "w2_squared" and not self.gaussian:
+                deviation = np.sqrt(trace)
+                out[name] = square + self.covariance[0, 0] + trace - 2 * deviation * self.quantile_product
+            elif name in ("w2_squared", "gelbrich"):
+                out[name] = square + self._bures(model, trace)
+            elif name == "kl":
+                out[name] = self._kl(model, gap, log_det)
+            else:
+                out[name] = {"mean": model.mean, "covariance": model.covariance}[name]
+        return out
+
+    def _log_det_ratio(self, model):
+        d = self.mean.size
+        diagonal = np.abs(np.diagonal(model.factor, axis1=1, axis2=2))
+        if diagonal.shape[1] < d:
+            return np.full(len(diagonal), np.nan)
+        with np.errstate(divide="ignore"):
+            ratio = 2 * np.log(diagonal).sum(axis=1) - self.log_det
+        return np.where(np.isfinite(ratio), ratio, np.nan)
+
+    def _bures(self, model, trace):
+        """Squared Bures distance tr Σ + tr Σ₀ − 2 tr(Σ₀^½ Σ Σ₀^½)^½ between the covariances."""
+        product = self.root.T @ model.covariance @ self.root
+        values = np.sqrt(np.clip(np.linalg.eigvalsh(product), 0, None))
+        if np.array_equal(self.covariance, np.eye(self.mean.size)):
+            # Σ (√λ − 1)², the same number without the cancellation that would show for n of 10**13.
+            return ((values - 1) ** 2).sum(axis=1)
+        return np.clip(trace + np.trace(self.covariance) - 2 * values.sum(axis=1), 0, None)
+
+    def _kl(self, model, gap, log_det):
+        d = self.mean.size
+        out = np.full(len(gap), np.nan)
+        regular = np.isfinite(log_det)
+        if regular.any():
+            inverse = np.linalg.inv(self.inverse_root @ model.factor[regular])
+            shift = inverse @ (gap[regular] @ self.inverse_root.T)[:, :, None]
+            out[regular] = 0.5 * ((inverse**2).sum(axis=(1, 2)) + (shift**2).sum(axis=(1, 2)) - d + log_det[regular])
+        return out
+
+
+def _moments(truth: Any, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of a frozen scipy distribution."""
+    if hasattr(truth, "ppf"):
+        return np.full(d, float(truth.mean())), float(truth.var()) * np.eye(d)
+    if hasattr(truth, "df") and hasattr(truth, "shape") and hasattr(truth, "loc"):  # multivariate t has no moments' methods
+        scale = truth.df / (truth.df - 2) if truth.df > 2 else np.nan
+        return np.atleast_1d(truth.loc), np.atleast_2d(truth.shape) * scale
+    if hasattr(truth, "mean") and hasattr(truth, "cov") and hasattr(truth, "rvs"):
+        mean, covariance = (getattr(truth, name) for name in ("mean", "cov"))
+        return np.atleast_1d(mean() if callable(mean) else mean), np.atleast_2d(covariance() if callable(covariance) else covariance)
+    refuse("truth", truth, "None or a frozen scipy.stats distribution with mean, covariance and rvs")

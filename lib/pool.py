@@ -1,0 +1,208 @@
+"""Batches, training sets and the pool: what a world draws and what a regime composes from it.
+
+A *batch* holds samples of one kind for all runs at once, as rows (`Rows`) or as a sufficient statistic that merges
+(`Moments`). A *training set* is a tuple of parts. The *pool* holds what a regime may use: the original real data,
+the newest synthetic batch, the union of everything so far for regimes that accumulate, and the previous set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from lib.checks import refuse
+from lib.streams import Streams
+
+
+class Batch(Protocol):
+    """Samples with a leading run axis. `size` is the number of samples per run, a Python int (10**13 is allowed)."""
+
+    size: int
+
+    def merge(self, other: Batch) -> Batch: ...
+
+    def take(self, k: int, rng: np.random.Generator) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples as rows: `values` has shape (runs, size, ...)."""
+
+    values: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Samples per run."""
+        return self.values.shape[1]
+
+    def merge(self, other: Rows) -> Rows:
+        """Both batches, one after the other."""
+        return Rows(np.concatenate([self.values, other.values], axis=1))
+
+    def take(self, k: int, rng: np.random.Generator) -> Rows:
+        """`k` rows of each run, drawn without replacement and independently for each run."""
+        _check_take(k, self.size)
+        runs = self.values.shape[0]
+        order = rng.random((runs, self.size))
+        index = np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k] if k < self.size else np.argsort(order, axis=1)
+        # argpartition leaves the chosen rows in an order of its own; sorted indices make the result canonical.
+        index.sort(axis=1)
+        return Rows(np.take_along_axis(self.values, index.reshape(runs, k, *[1] * (self.values.ndim - 2)), axis=1))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and scatter of Gaussian samples: a sufficient statistic that merges in O(d²) whatever the count.
+
+    `mean` has shape (runs, d); `scatter`, the sum of centred outer products, (runs, d, d). `factor`, where known, is
+    lower trapezoidal with scatter = factor @ factor.T: it keeps directions apart whose scales differ by more than
+    floating point can hold in the scatter itself.
+    """
+
+    size: int
+    mean: np.ndarray
+    scatter: np.ndarray
+    factor: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, rows: Rows) -> Moments:
+        """The moments of explicit rows of shape (runs, size, d)."""
+        mean = rows.values.mean(axis=1)
+        centred = rows.values - mean[:, None]
+        factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)
+        return cls(rows.size, mean, factor @ factor.swapaxes(1, 2), factor)
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments of both batches together, by the parallel formula (Chan, Golub and LeVeque 1983).
+
+        Weights are ratios of counts, so nothing overflows or cancels at a count of 10**13.
+        """
+        size = self.size + other.size
+        weight = other.size / size
+        delta = other.mean - self.mean
+        scatter = self.scatter + other.scatter
+        scatter += (self.size * weight) * (delta[:, :, None] * delta[:, None, :])
+        return Moments(size, self.mean + weight * delta, scatter)
+
+    def take(self, k: int, rng: np.random.Generator) -> Moments:
+        """The moments of `k` of the samples, drawn from their law given the moments of all of them. Take once only.
+
+        For Gaussian samples, S = W₁ + W₂ + uuᵀ with independent Wisharts W₁ of the subset, W₂ of the rest and a Gaussian
+        u from the difference of their means. Standardised by the Cholesky factor of their sum, the three do not depend
+        on S (Basu's theorem: S and the mean are complete and sufficient, the standardised parts ancillary). A second
+        subset of the same samples would have to know the samples behind the first: that needs rows.
+        """
+        _check_take(k, self.size)
+        if k == self.size:
+            return self
+        factor = np.linalg.cholesky(self.scatter) if self.factor is None else self.factor
+        runs, _, rank = factor.shape
+        rng_subset, rng_rest, rng_gap = rng.spawn(3)
+        rest = self.size - k
+        subset, other = bartlett(rng_subset, runs, rank, k - 1), bartlett(rng_rest, runs, rank, rest - 1)
+        gap = rng_gap.standard_normal((runs, rank))
+        total = subset @ subset.swapaxes(1, 2) + other @ other.swapaxes(1, 2) + gap[:, :, None] * gap[:, None, :]
+        map_back = factor @ np.linalg.inv(np.linalg.cholesky(total))
+        difference = (map_back @ gap[:, :, None])[:, :, 0] / np.sqrt(k * (rest / self.size))
+        factor = map_back @ subset
+        return Moments(k, self.mean + (rest / self.size) * difference, factor @ factor.swapaxes(1, 2), factor)
+
+
+def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.ndarray:
+    """Lower trapezoidal A with A Aᵀ ~ Wishart_d(I, degrees), shape (runs, d, min(d, degrees)).
+
+    Bartlett's decomposition: chi variables on the diagonal, standard normals below. With fewer degrees of freedom
+    than dimensions only the first `degrees` columns exist and A Aᵀ is singular, exactly as a scatter of few points.
+    """
+    columns = min(d, degrees)
+    factor = np.zeros((runs, d, columns))
+    if columns == 0:
+        return factor
+    rng_diagonal, rng_below = rng.spawn(2)
+    diagonal = np.arange(columns)
+    factor[:, diagonal, diagonal] = np.sqrt(rng_diagonal.chisquare(float(degrees) - diagonal, size=(runs, columns)))
+    if d > 1:
+        below = _below(d, columns)
+        factor[:, below[0], below[1]] = rng_below.standard_normal((runs, len(below[0])))
+    return factor
+
+
+_BELOW: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+
+
+def _below(d: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices below the diagonal of a (d, columns) matrix, remembered: finding them costs as much as filling them."""
+    if (d, columns) not in _BELOW:
+        _BELOW[d, columns] = np.tril_indices(d, -1, columns)
+    return _BELOW[d, columns]
+
+
+def _check_take(k: int, size: int) -> None:
+    if not 1 <= k <= size:
+        refuse("k", k, f"between 1 and {size} samples can be taken without replacement from {size}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a training set: a batch, the newest model that has samples in it (0 for real data only), and the
+    expected share of its samples that are real."""
+
+    batch: Batch
+    origin: int
+    real: float
+
+
+TrainingSet = tuple[Part, ...]
+
+
+def size(train: TrainingSet) -> int:
+    """Samples per run in a training set."""
+    return sum(part.batch.size for part in train)
+
+
+def real_share(train: TrainingSet) -> float:
+    """Expected share of real samples in a training set. Where a regime subsamples, a run's own share varies about it."""
+    return sum(part.batch.size * part.real for part in train) / size(train)
+
+
+def merged(train: TrainingSet) -> Batch:
+    """All samples of a training set as one batch."""
+    batch = train[0].batch
+    for part in train[1:]:
+        batch = batch.merge(part.batch)
+    return batch
+
+
+@dataclass
+class Pool:
+    """What a regime may compose from, in one block of runs.
+
+    `original` is the first real set; `real` and `synthetic` are the newest batches of either kind, or the union of all
+    so far if the regime `accumulates`; `newest` is the newest synthetic batch by itself; `previous` is the training set
+    of the generation before, for regimes that take from it.
+    """
+
+    original: Batch
+    streams: Streams
+    accumulates: bool
+    real: Batch = None
+    synthetic: Batch | None = None
+    newest: Batch | None = None
+    previous: TrainingSet = ()
+    _subsets: dict[int, Batch] = field(default_factory=dict)
+
+    def add(self, *, real: Batch | None, synthetic: Batch | None) -> None:
+        """Take in a generation's new batches."""
+        self.newest = synthetic
+        for name, batch in (("real", real), ("synthetic", synthetic)):
+            held = getattr(self, name)
+            if batch is not None:
+                setattr(self, name, held.merge(batch) if self.accumulates and held is not None else batch)
+
+    def subset(self, k: int) -> Batch:
+        """`k` samples of the original set, the same ones at every generation."""
+        if k not in self._subsets:
+            self._subsets[k] = self.original.take(k, self.streams(1, "subset"))
+        return self._subsets[k]

@@ -1,0 +1,265 @@
+"""The regimes: what becomes of old data. The only place where a training set is composed; no regime knows a world.
+
+A regime is asked twice at each generation t ≥ 2: how many samples it wants drawn (`draws`), then what the next model is
+trained on (`compose`). Generation 1 is fitted to the real data in every regime.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.checks import refuse, share
+from lib.pool import Part, Pool, TrainingSet, merged, real_share
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the recursion stands: the generation, its set size n and the sum of all set sizes so far (n·t if equal)."""
+
+    generation: int
+    n: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Samples a regime asks for before it composes: from the newest model, and new real ones."""
+
+    synthetic: int = 0
+    real: int = 0
+
+
+def portion(fraction: float, n: int) -> int:
+    """`fraction` of n as a count, halves rounded up."""
+    return min(n, math.floor(fraction * n + 0.5))
+
+
+class Regime:
+    """What all regimes share. `accumulates`: the pool keeps every batch. `needs_take`: rows must be kept as rows, because
+    subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once."""
+
+    accumulates = False
+    needs_take = False
+
+    def draws(self, step: Step) -> Draws:
+        """How many synthetic and how many new real samples the regime asks for; one batch of n from the newest model."""
+        return Draws(synthetic=step.n)
+
+    def compose(self, pool: Pool, step: Step, rng: np.random.Generator) -> TrainingSet:
+        """The training set of this generation."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it composes a training set")
+
+    def check(self, sizes: list[int]) -> None:
+        """Refuse set sizes n_1, n_2, … that the regime cannot serve, before any work."""
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    def _newest(self, pool: Pool, step: Step) -> Part:
+        return Part(pool.synthetic, origin=step.generation - 1, real=0.0)
+
+
+@dataclass(frozen=True)
+class Replace(Regime):
+    """All old data are thrown away: n samples of the newest model (Shumailov et al. 2024, theory and result 2)."""
+
+    def compose(self, pool, step, rng):
+        return (self._newest(pool, step),)
+
+
+@dataclass(frozen=True)
+class ReplaceGrown(Regime):
+    """All old data are thrown away, but the set grows as an accumulated one would: n·t samples of the newest model
+    (the control of Gerstgrasser et al. 2024 that separates the size of a set from what is in it)."""
+
+    def draws(self, step):
+        return Draws(synthetic=step.total)
+
+    def compose(self, pool, step, rng):
+        return (self._newest(pool, step),)
+
+
+@dataclass(frozen=True)
+class Accumulate(Regime):
+    """Nothing is thrown away: the real data and every synthetic batch so far (Gerstgrasser et al. 2024)."""
+
+    accumulates = True
+
+    def compose(self, pool, step, rng):
+        return Part(pool.real, origin=0, real=1.0), self._newest(pool, step)
+
+
+@dataclass(frozen=True)
+class AccumulateSubsample(Regime):
+    """The pool keeps everything, a fit sees n samples drawn from it without replacement (Kazdan et al. 2024)."""
+
+    accumulates = True
+    needs_take = True
+
+    def compose(self, pool, step, rng):
+        everything = Part(pool.real, origin=0, real=1.0), self._newest(pool, step)
+        return (Part(merged(everything).take(step.n, rng), origin=step.generation - 1, real=real_share(everything)),)
+
+
+@dataclass(frozen=True)
+class Keep(Regime):
+    """A share of the original real set, the rest from the newest model, at constant size.
+
+    `redraw=True` draws the kept share anew at each generation, as Shumailov et al. 2024 describe for result 3;
+    `redraw=False` keeps the same samples throughout. The two follow different laws.
+    """
+
+    share: float
+    redraw: bool = True
+
+    def __post_init__(self):
+        share("share", self.share)
+
+    @property
+    def needs_take(self):
+        return self.redraw
+
+    def draws(self, step):
+        return Draws(synthetic=step.n - portion(self.share, step.n))
+
+    def compose(self, pool, step, rng):
+        kept = portion(self.share, step.n)
+        parts = []
+        if kept:
+            batch = pool.original.take(kept, rng) if self.redraw else pool.subset(kept)
+            parts.append(Part(batch, origin=0, real=1.0))
+        if kept < step.n:
+            parts.append(self._newest(pool, step))
+        return tuple(parts)
+
+    def check(self, sizes):
+        _check_portion("share", self.share, sizes)
+        _check_original("share", self.share, sizes)
+
+    def __str__(self):
+        return f"Keep({self.share:g})" if self.redraw else f"Keep({self.share:g}, fixed)"
+
+
+@dataclass(frozen=True)
+class FreshReal(Regime):
+    """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
+    Alemohammad et al. 2024)."""
+
+    share: float
+
+    def __post_init__(self):
+        share("share", self.share)
+
+    def draws(self, step):
+        fresh = portion(self.share, step.n)
+        return Draws(synthetic=step.n - fresh, real=fresh)
+
+    def compose(self, pool, step, rng):
+        fresh = portion(self.share, step.n)
+        parts = []
+        if fresh:
+            parts.append(Part(pool.real, origin=0, real=1.0))
+        if fresh < step.n:
+            parts.append(self._newest(pool, step))
+        return tuple(parts)
+
+    def check(self, sizes):
+        _check_portion("share", self.share, sizes)
+
+    def __str__(self):
+        return f"FreshReal({self.share:g})"
+
+
+@dataclass(frozen=True)
+class RealOnly(Regime):
+    """No synthetic data. `grow=True`: n new real samples join at each generation, the 1/t line that any regime is
+    measured against. `grow=False`: the first real set is fitted again each time."""
+
+    grow: bool = True
+    accumulates = True
+
+    def draws(self, step):
+        return Draws(real=step.n if self.grow else 0)
+
+    def compose(self, pool, step, rng):
+        return (Part(pool.real, origin=0, real=1.0),)
+
+    def __str__(self):
+        return "RealOnly" if self.grow else "RealOnly(refit)"
+
+
+@dataclass(frozen=True)
+class Mixture(Regime):
+    """The general recursion of Shumailov et al. 2024: at constant size a share `alpha` from the newest model, `beta`
+    drawn without replacement from the previous training set, and `gamma` from the original set, redrawn each time
+    (`fresh=True`: from new real data, the literal reading of "samples from the original distribution").
+
+    `Mixture(1, 0, 0)` is `Replace`, `Mixture(1-p, 0, p)` is `Keep(p)` and, with `fresh=True`, `FreshReal(p)`.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+    fresh: bool = False
+
+    def __post_init__(self):
+        for name in ("alpha", "beta", "gamma"):
+            share(name, getattr(self, name))
+        total = self.alpha + self.beta + self.gamma
+        if abs(total - 1) > 1e-9:
+            refuse("alpha + beta + gamma", total, "weights that sum to 1")
+
+    @property
+    def needs_take(self):
+        return self.beta > 0 or (self.gamma > 0 and not self.fresh)
+
+    def counts(self, n: int) -> tuple[int, int, int]:
+        """Samples from the newest model, the previous set and the original data; what rounding leaves goes to the newest."""
+        kept = portion(self.gamma, n)
+        copied = min(portion(self.beta, n), n - kept)
+        return n - copied - kept, copied, kept
+
+    def draws(self, step):
+        newest, _, kept = self.counts(step.n)
+        return Draws(synthetic=newest, real=kept if self.fresh else 0)
+
+    def compose(self, pool, step, rng):
+        newest, copied, kept = self.counts(step.n)
+        parts = []
+        if kept:
+            parts.append(Part(pool.real if self.fresh else pool.original.take(kept, rng), origin=0, real=1.0))
+        if copied:
+            # A stream of its own, so that the kept samples are those of Keep whatever beta is.
+            batch = merged(pool.previous).take(copied, rng.spawn(1)[0])
+            parts.append(Part(batch, origin=pool.previous[-1].origin, real=real_share(pool.previous)))
+        if newest:
+            parts.append(self._newest(pool, step))
+        return tuple(parts)
+
+    def check(self, sizes):
+        for name in ("alpha", "beta", "gamma"):
+            _check_portion(name, getattr(self, name), sizes)
+        if not self.fresh:
+            _check_original("gamma", self.gamma, sizes)
+        for before, now in zip(sizes, sizes[1:], strict=False):
+            if self.counts(now)[1] > before:
+                refuse("beta", self.beta, f"at most the {before} samples of the previous set; {self.counts(now)[1]} asked for")
+
+    def __str__(self):
+        return f"Mixture({self.alpha:g}, {self.beta:g}, {self.gamma:g}{', fresh' if self.fresh else ''})"
+
+
+def _check_portion(name: str, fraction: float, sizes: list[int]) -> None:
+    """A share that rounds to nothing, or to everything, is another regime than the one asked for."""
+    for n in sizes[1:]:
+        if 0 < fraction < 1 and portion(fraction, n) in (0, n):
+            refuse(name, fraction, f"a share that is at least one sample and leaves at least one out of n={n}")
+
+
+def _check_original(name: str, fraction: float, sizes: list[int]) -> None:
+    for n in sizes[1:]:
+        if portion(fraction, n) > sizes[0]:
+            refuse(name, fraction, f"a share of n={n} within the {sizes[0]} samples of the original set")

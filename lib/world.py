@@ -1,0 +1,117 @@
+"""What a world is: one model family with its data. Worlds know no regimes and count no generations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib import pool
+from lib.checks import refuse
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model of all runs and the compute that one run's fit took: optimiser steps and training examples seen."""
+
+    model: Any
+    steps: int
+    examples: int
+
+
+class World:
+    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass.
+
+    `scores` names what `score` can compute, with a leading run axis; `extras` what it computes on request only (through
+    `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row", "column")}`.
+    """
+
+    scores: tuple[str, ...] = ()
+    extras: dict[str, tuple[str, ...]] = {}
+    batches: tuple[type, ...] = (pool.Rows,)
+
+    def check(self, regimes: list, sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
+        """Refuse, before any work, what cannot be computed. `named`: the scores were asked for by name."""
+
+    def real(self, runs: int, size: int, rng: np.random.Generator, used: int) -> pool.Batch:
+        """`size` real samples for each run. `used` have been handed out before; `lib.streams.child(rng, used)` is the
+        stream of the next ones. A finite corpus hands out disjoint parts."""
+        raise NotImplementedError
+
+    def inputs(self, source: pool.Batch, size: int, rng: np.random.Generator) -> Any:
+        """What the model is conditioned on when it samples (prompts, a fixed design); None for a plain generator."""
+        return None
+
+    def reduce(self, batch: pool.Batch) -> pool.Batch:
+        """The batch as a sufficient statistic, if this world has one."""
+        return batch
+
+    def fit(self, train: pool.TrainingSet, rng: np.random.Generator) -> Fit:
+        """Fit one model per run to a training set."""
+        raise NotImplementedError
+
+    def sample(self, model: Any, size: int, inputs: Any, rng: np.random.Generator) -> pool.Batch:
+        """`size` samples from each run's model."""
+        raise NotImplementedError
+
+    def score(self, model: Any, rng: np.random.Generator, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """The named scores and extras, each with a leading run axis."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the world as plain values, recorded with its results."""
+        return {"world": type(self).__name__} | {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    model_type: type | None = None
+
+    def save(self, obj: Any, folder: Path) -> None:
+        """Store a model or a batch, a dataclass of arrays and numbers, as arrays and JSON; never pickle."""
+        arrays, values = {}, {"type": type(obj).__name__}
+        for f in dataclasses.fields(obj):
+            value = getattr(obj, f.name)
+            if isinstance(value, np.ndarray):
+                arrays[f.name] = value
+            elif isinstance(value, dict):
+                arrays |= {f"{f.name}/{key}": array for key, array in value.items()}
+                values[f.name] = {}
+            else:
+                values[f.name] = value
+        folder.mkdir(parents=True)
+        np.savez(folder / "arrays.npz", **arrays)
+        (folder / "values.json").write_text(json.dumps(values))
+
+    def load(self, folder: Path) -> Any:
+        """What `save` stored there."""
+        values = json.loads((folder / "values.json").read_text())
+        name = values.pop("type")
+        types = {t.__name__: t for t in (*self.batches, self.model_type) if t is not None}
+        if name not in types:
+            refuse("checkpoint", str(folder), f"an object of {', '.join(types)}, found {name}")
+        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+            for key in stored.files:
+                first, _, inner = key.partition("/")
+                if inner:
+                    values[first][inner] = stored[key]
+                else:
+                    values[first] = stored[key]
+        return types[name](**values)
+
+
+def plain(value: Any) -> Any:
+    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "dist") and hasattr(value, "kwds"):
+        arguments = [*map(str, value.args), *(f"{k}={v}" for k, v in value.kwds.items())]
+        return f"{value.dist.name}({', '.join(arguments)})"
+    if hasattr(value, "mean") and hasattr(value, "cov"):
+        return f"{type(value).__name__}(mean={plain(np.asarray(value.mean))}, cov={plain(np.asarray(value.cov))})"
+    return str(value)
