@@ -1,0 +1,126 @@
+"""The ledger: every claim of the thread and of the papers that a chapter puts to the test.
+
+A claim has an id, a source, a statement, and a judge: a function from the chapter's results to a finding, that is, a measured
+effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from lib.checks import among, refuse
+from lib.intervals import Interval
+
+LEVEL = 0.99
+SUPPORTED = "supported"
+LIMITED = "supported with limits"
+NOT_SUPPORTED = "not supported"
+NOT_TESTABLE = "not testable here"
+VERDICTS = (SUPPORTED, LIMITED, NOT_SUPPORTED, NOT_TESTABLE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a judge found: a verdict, the measured effect in words (`measured`), its interval if there is one, and what
+    result would have made the verdict another."""
+
+    verdict: str
+    measured: str
+    interval: Interval | None
+    change: str
+
+    def __post_init__(self):
+        among("verdict", self.verdict, VERDICTS)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that somebody made. `source` names the paper or thread and the place in it; `paper` gives the number or
+    the words it stands on there."""
+
+    id: str
+    chapter: int
+    source: str
+    statement: str
+    paper: str
+    judge: Callable[[Mapping[str, xr.Dataset]], Finding]
+
+
+CHAPTERS = {1: "setting", 2: "gaussian", 6: "images"}
+
+
+def of_chapter(chapter: int) -> tuple[Claim, ...]:
+    """The claims that a chapter owns."""
+    among("chapter", chapter, tuple(CHAPTERS))
+    return importlib.import_module(f"lib.claims.{CHAPTERS[chapter]}").CLAIMS
+
+
+def every() -> tuple[Claim, ...]:
+    """All claims, by chapter."""
+    return tuple(claim for chapter in CHAPTERS for claim in of_chapter(chapter))
+
+
+def judge(chapter: int, results: Mapping[str, xr.Dataset]) -> dict[str, Finding]:
+    """The finding on each claim of a chapter, from the data sets that the chapter has computed."""
+    return {claim.id: claim.judge(results) for claim in of_chapter(chapter)}
+
+
+def verdict(interval: Interval, *, above: float = -math.inf, below: float = math.inf, holds: str = SUPPORTED) -> str:
+    """`holds` if the whole interval lies between the limits, otherwise not supported: a claim carries the burden of proof."""
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        refuse("interval", interval, "an interval with both ends; more runs are needed")
+    return holds if above < interval.low and interval.high < below else NOT_SUPPORTED
+
+
+def table(chapter: int, findings: Mapping[str, Finding]) -> str:
+    """The table *claim · paper · here · interval · verdict* at a chapter's end, as Markdown."""
+    rows = ["| claim | paper | here | 99% interval | verdict |", "|---|---|---|---|---|"]
+    for claim in of_chapter(chapter):
+        found = findings[claim.id]
+        interval = _ends(found.interval)
+        paper = f"{claim.paper} ({claim.source})"
+        rows.append(f"| {claim.statement} | {paper} | {found.measured} | {interval} | **{found.verdict}** |")
+    changes = [f"*{claim.statement}* {findings[claim.id].change}" for claim in of_chapter(chapter)]
+    return "\n".join(rows) + "\n\nWhat would change a verdict:\n\n" + "\n".join(f"- {line}" for line in changes)
+
+
+def _ends(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    return "[" + f"{interval:.3g}".split("[")[1]
+
+
+def to_json(findings: Mapping[str, Finding]) -> list[dict]:
+    """Findings as plain values, for a chapter's stored results."""
+    return [{"id": name} | asdict(finding) for name, finding in findings.items()]
+
+
+def ledger(folder: str | Path) -> list[tuple[Claim, dict]]:
+    """Every claim with the finding stored by its chapter in `folder`. FileNotFoundError for a chapter without results,
+    ValueError for stored findings that are not those of the claims."""
+    rows = []
+    for chapter in CHAPTERS:
+        path = Path(folder) / f"{chapter:02d}.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: chapter {chapter} has left no results; `make notebooks` writes them")
+        stored = {finding["id"]: finding for finding in json.loads(path.read_text())["findings"]}
+        claims = of_chapter(chapter)
+        if set(stored) != {claim.id for claim in claims}:
+            refuse("findings", sorted(stored), f"one for each claim of chapter {chapter}: {sorted(c.id for c in claims)}")
+        rows += [(claim, stored[claim.id]) for claim in claims]
+    return rows
+
+
+def ledger_markdown(folder: str | Path, link: Callable[[int], str] = lambda chapter: f"[{chapter}](chapter-{chapter})") -> str:
+    """The ledger as a Markdown table: claim, source, verdict, and a link to the chapter that computed it."""
+    rows = ["| claim | who says so | what we find | verdict | chapter |", "|---|---|---|---|---|"]
+    for claim, found in ledger(folder):
+        rows.append(f"| {claim.statement} | {claim.source} | {found['measured']} | **{found['verdict']}** | {link(claim.chapter)} |")
+    return "\n".join(rows)

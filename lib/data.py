@@ -1,0 +1,83 @@
+"""Image data with a fixed split: embedded data first, nothing is downloaded.
+
+The digits are the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998), 13
+writers, 1797 images, as scikit-learn carries it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from lib.checks import among
+
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled grey images in two disjoint parts.
+
+    `train` and `test` have shape (count, rows, columns), float32 in [0, 1]; labels are class indices, shape (count,).
+    `levels` is the number of equally spaced grey levels that the images use, `names` what the classes are called.
+    """
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+    levels: int
+    names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.train.shape[1:]
+
+
+@cache
+def digits() -> Images:
+    """The 8×8 digits of scikit-learn, 17 grey levels: 1200 images to train on and 597 to test on.
+
+    The split is stratified and always the same. It mixes writers: a test image has the hand of somebody who also wrote
+    training images, so a test score says how well the images are modelled, not how well unknown writers would be.
+    """
+    from sklearn.datasets import load_digits
+
+    stored = load_digits()
+    train, test = split(stored.target, 1200)
+    images = (stored.images / 16).astype(np.float32)
+    labels = stored.target.astype(np.int64)
+    for array in (images, labels):
+        array.setflags(write=False)
+    parts = images[train], labels[train], images[test], labels[test]
+    return Images(*parts, levels=17, names=tuple(str(digit) for digit in range(10)))
+
+
+def split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a training part of `size` and of the rest, in ascending order, every class in about the same share.
+
+    Within a class images are shuffled once, with a seed of the module. Rounding is carried from class to class, so that
+    the sizes are exact.
+    """
+    rng = np.random.default_rng(SPLIT_SEED)
+    train, seen = [], 0
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        seen += members.size
+        wanted = (2 * size * seen + labels.size) // (2 * labels.size) - sum(map(len, train))
+        train.append(members[:wanted])
+    chosen = np.sort(np.concatenate(train))
+    return chosen, np.setdiff1d(np.arange(labels.size), chosen)
+
+
+IMAGES: dict[str, Callable[[], Images]] = {"digits": digits}
+
+
+def images(name: str) -> Images:
+    """The image data set of that name; ValueError, naming those that are known, for another."""
+    among("data", name, tuple(IMAGES))
+    return IMAGES[name]()

@@ -1,0 +1,123 @@
+"""The one style of the book's figures: a regime looks the same everywhere.
+
+Colours are Okabe and Ito's (2008) set for colour-blind readers, in an order of distinct luminance; a marker and a line style of
+its own tell a regime apart in greyscale. Simulations are a median with a quantile band; the exact law is a thin dark line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+INK = "#222222"
+_STYLES = {
+    "Replace": ("#D55E00", "o", "-"),
+    "Accumulate": ("#0072B2", "s", "-"),
+    "AccumulateSubsample": ("#56B4E9", "D", "--"),
+    "ReplaceGrown": ("#E69F00", "^", "--"),
+    "Keep": ("#CC79A7", "v", "-."),
+    "FreshReal": ("#B8A800", "P", ":"),
+    "RealOnly": ("#009E73", "X", "-."),
+    "Mixture": ("#777777", "*", ":"),
+}
+
+
+def use() -> None:
+    """Set the house style for the figures of a notebook."""
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.2, 4.0),
+            "figure.dpi": 110,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "savefig.bbox": "tight",
+            "font.size": 10.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.grid": True,
+            "grid.color": "#E4E4E4",
+            "grid.linewidth": 0.7,
+            "axes.axisbelow": True,
+            "legend.frameon": False,
+            "legend.fontsize": 9.5,
+            "lines.linewidth": 1.9,
+            "lines.markersize": 5.5,
+            "svg.hashsalt": "replace-or-accumulate",
+        }
+    )
+
+
+def style(label: str) -> dict[str, Any]:
+    """Colour, marker and line style of a regime by its label; variants of a regime share its look."""
+    name = re.match(r"[A-Za-z]*", label).group()
+    if name not in _STYLES:
+        name = "Mixture"
+    color, marker, line = _STYLES[name]
+    return {"color": color, "marker": marker, "linestyle": line}
+
+
+def trajectory(
+    ax: plt.Axes,
+    values: xr.DataArray,
+    *,
+    label: str | None = None,
+    band: tuple[float, float] | None = (0.05, 0.95),
+    center: str = "median",
+    law: np.ndarray | None = None,
+    marks: int = 8,
+    **look: Any,
+) -> None:
+    """Draw one regime's score against the generation: median (or mean) over runs, a quantile band, the exact law.
+
+    `values` has dims (generation, run) and a scalar coordinate `regime`.
+    """
+    regime = str(values.coords["regime"].item())
+    look = style(regime) | look
+    t = values["generation"].values
+    middle = values.median("run") if center == "median" else values.mean("run")
+    every = max(1, len(t) // marks)
+    ax.plot(t, middle, label=label or regime, markevery=every, **look)
+    if band is not None:
+        low, high = values.quantile(list(band), dim="run")
+        ax.fill_between(t, low, high, color=look["color"], alpha=0.16, linewidth=0)
+    if law is not None:
+        exact(ax, t, law)
+
+
+def exact(ax: plt.Axes, t: np.ndarray, law: np.ndarray, label: str | None = None) -> None:
+    """Draw an exact law: a thin dark line over whatever was simulated."""
+    ax.plot(t, law, color=INK, linewidth=0.9, linestyle="-", marker=None, zorder=5, label=label)
+
+
+def images(pictures: np.ndarray, rows: list[str], columns: list[str], title: str = "") -> plt.Figure:
+    """A grid of small greyscale pictures, shape (rows, columns, per cell, height, width), values in [0, 1]."""
+    r, c, k, height, width = pictures.shape
+    fig, axes = plt.subplots(r, c, figsize=(7.4, 0.35 + 7.0 * r / c / max(1, k) * 1.25), squeeze=False)
+    for i in range(r):
+        for j in range(c):
+            strip = np.concatenate(list(np.pad(pictures[i, j], ((0, 0), (1, 1), (1, 1)), constant_values=1.0)), axis=0)
+            axes[i, j].imshow(1 - np.clip(strip, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes[i, j].set(xticks=[], yticks=[])
+            axes[i, j].grid(False)
+            for spine in axes[i, j].spines.values():
+                spine.set_visible(False)
+            if i == 0:
+                axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
+        axes[i, 0].set_ylabel(rows[i], rotation=0, ha="right", va="center", fontsize=9.5)
+    if title:
+        fig.suptitle(title)
+    return fig
+
+
+def finish(ax: plt.Axes, *, xlabel: str = "generation $t$", ylabel: str = "", title: str = "", legend: bool = True) -> None:
+    """Name the axes with their units, and place the legend where it covers no data."""
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if legend:
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -1,0 +1,86 @@
+"""Intervals: every number the book states comes with one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from lib.checks import refuse
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval at `level`."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".3g"
+        return f"{_round(self.estimate, spec)} [{_round(self.low, spec)}, {_round(self.high, spec)}]"
+
+
+def mean(values, level: float = 0.95) -> Interval:
+    """t-interval of the mean of independent values; NaN bounds for fewer than two."""
+    values = _values(values, 1)
+    estimate = float(values.mean())
+    if values.size < 2:
+        return Interval(estimate, np.nan, np.nan, level)
+    half = float(stats.t.ppf(0.5 + level / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
+    return Interval(estimate, estimate - half, estimate + half, level)
+
+
+def difference(a, b, level: float = 0.95) -> Interval:
+    """t-interval of the mean paired difference a − b: runs of two regimes that share their real data and streams."""
+    a, b = _values(a, 1), _values(b, 1)
+    if a.shape != b.shape:
+        refuse("b", b.shape, f"values paired with a, of shape {a.shape}")
+    return mean(a - b, level)
+
+
+def separated(a, b, level: float = 0.95) -> bool:
+    """The house rule: two regimes differ if the t-interval of the paired difference excludes 0, from at least 4 runs."""
+    return _values(a, 1).size >= 4 and difference(a, b, level).excludes_zero
+
+
+def median(values, level: float = 0.95) -> Interval:
+    """Distribution-free interval of the median between two order statistics (their ranks are binomial quantiles)."""
+    ordered = np.sort(_values(values, 1))
+    rank = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
+    if rank < 1:
+        return Interval(float(np.median(ordered)), np.nan, np.nan, level)
+    return Interval(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[-rank]), level)
+
+
+def proportion(hits: int, trials: int, level: float = 0.95) -> Interval:
+    """Clopper–Pearson interval of a probability: exact, so conservative."""
+    result = stats.binomtest(int(hits), int(trials)).proportion_ci(level, method="exact")
+    return Interval(hits / trials, float(result.low), float(result.high), level)
+
+
+def _values(values, least: int) -> np.ndarray:
+    values = np.asarray(values, dtype=float).ravel()
+    if values.size < least or not np.isfinite(values).all():
+        refuse("values", values, f"at least {least} finite numbers")
+    return values
+
+
+def _round(value: float, spec: str) -> str:
+    text = format(value, spec).replace("-", "\N{MINUS SIGN}")
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    return f"{mantissa}·10{_superscript(int(exponent.replace('−', '-')))}"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -1,0 +1,80 @@
+"""What a chapter's cells need to display: computed sentences, the device line, the claims table, the chapter's end."""
+
+from __future__ import annotations
+
+import ast
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+from IPython import get_ipython
+from IPython.display import Markdown, display
+
+from lib import claims, figures, records
+from lib.checks import among
+
+
+@dataclass
+class Chapter:
+    """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far."""
+
+    number: int
+    parameters: dict[str, Any]
+    defaults: dict[str, Any]
+    started: float = field(default_factory=time.perf_counter)
+    results: dict[str, xr.Dataset] = field(default_factory=dict)
+
+    def end(self) -> None:
+        """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
+
+        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger.
+        """
+        findings = claims.judge(self.number, self.results)
+        say(claims.table(self.number, findings))
+        folder = os.environ.get("LIB_RESULTS")
+        if folder and self.parameters == self.defaults:
+            seconds = time.perf_counter() - self.started
+            records.leave(self.number, self.parameters, self.results, claims.to_json(findings), seconds, folder)
+
+
+def begin(number: int) -> Chapter:
+    """Start a chapter: read its parameters (the defaults of its parameters cell, and what papermill put after it), set the
+    house style, and check the size dial."""
+    shell = get_ipython()
+    cells, names = ([], {}) if shell is None else (shell.user_ns.get("In", []), shell.user_ns)
+    defaults = next((found for cell in cells if (found := _assignments(cell))), {})
+    parameters = {name: names[name] for name in defaults}
+    if "scale" in parameters:
+        among("scale", parameters["scale"], ("laptop", "paper"))
+    figures.use()
+    return Chapter(number, parameters, defaults)
+
+
+def _assignments(cell: str) -> dict[str, Any]:
+    """Names and values of a cell made of annotated assignments of constants only: the parameters cell."""
+    try:
+        body = ast.parse(cell).body
+    except SyntaxError:
+        return {}
+    if not body or not all(isinstance(line, ast.AnnAssign) and line.value is not None for line in body):
+        return {}
+    return {line.target.id: ast.literal_eval(line.value) for line in body}
+
+
+def say(text: str) -> None:
+    """Display a sentence, or any Markdown, made of computed numbers."""
+    display(Markdown(text))
+
+
+def device_line() -> str:
+    """What the chapter runs on: processor, threads, and the versions that matter."""
+    versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := records.version(name)))
+    return f"{records.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+
+
+def settings_line(settings: Mapping[str, Any]) -> None:
+    """Show the sizes a chapter runs at, given and derived."""
+    say("Sizes of this run: " + ", ".join(f"{name} = `{value!r}`" for name, value in settings.items()) + ".")
