@@ -4,8 +4,6 @@ The stamp in .venv holds the place of the repository, the lock and the project's
 an environment that was interrupted half-way has none and is made again.
 """
 
-from __future__ import print_function
-
 import os
 import shlex
 import shutil
@@ -52,14 +50,15 @@ def main(chosen):
     theirs = version_of(VENV_PYTHON) if os.path.exists(VENV_PYTHON) else None
     if stamped() == wanted() and theirs is not None and (not chosen or theirs == mine):
         return 0
-    if not OLDEST <= mine <= NEWEST:
+    # Only a finished environment of this place is brought up to date; anything else is made from scratch.
+    right = theirs == mine if chosen else theirs is not None and OLDEST <= theirs <= NEWEST
+    reusable = right and (stamped() or "").startswith(ROOT + "\n")
+    if not reusable and not OLDEST <= mine <= NEWEST:
         print(
             "This book needs Python 3.11, 3.12 or 3.13, and %s is Python %d.%d.\n"
             "Name another one, for example: make book PYTHON=python3.12" % (sys.executable, mine[0], mine[1])
         )
         return 1
-    # Only a finished environment of this place and version is brought up to date; anything else is made from scratch.
-    reusable = theirs == mine and (stamped() or "").startswith(ROOT + "\n")
     if not reusable:
         print("Making .venv with %s (Python %d.%d)" % (sys.executable, mine[0], mine[1]))
         if os.path.islink(VENV) or os.path.isfile(VENV):
@@ -81,7 +80,7 @@ def main(chosen):
     )
     for step in steps:
         if subprocess.call(pip + extra + step):
-            print("pip could not install %s into .venv; run make again once its message above is dealt with." % step[-1])
+            print("pip could not install %s into .venv; its message is above." % step[-1])
             return 1
     with open(STAMP, "wb") as file:
         file.write(wanted().encode("utf-8"))

@@ -1,0 +1,57 @@
+"""Sphinx extension: pages that need no kernel and no network, and that say where their numbers come from."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def without_widgets(notebook):
+    """A notebook (a dict) without its widgets: on a page they are dead, and their loader comes from the network."""
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [out for out in cell["outputs"] if WIDGET_VIEW not in out.get("data", {})]
+    return notebook
+
+
+def read_source(app, docname, source):
+    if str(app.env.doc2path(docname)).endswith(".ipynb"):
+        source[0] = json.dumps(without_widgets(json.loads(source[0])))
+
+
+def footer(provenance, page):
+    """Where the numbers of a page come from, as one small block of HTML."""
+    versions = ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
+    commit = provenance["commit"] + (" with local changes" if provenance["changed"] else "")
+    parts = [f"Commit {commit}", f"built {provenance['date']}", versions]
+    if page in provenance["seconds"]:
+        parts.insert(1, f"executed in {provenance['seconds'][page]:.0f} s on {provenance['device']}, one thread")
+    return '<p class="provenance">' + html.escape("; ".join(parts)) + ".</p>"
+
+
+def finish_page(app, pagename, templatename, context, doctree):
+    context["default_mode"] = "auto"
+    context["script_files"] = [s for s in context["script_files"] if "thebe" not in str(getattr(s, "filename", s))]
+    if not context.get("body"):
+        return
+    # A list whose entries are not list items, by their roles: screen readers announce it better with neither role.
+    body = re.sub(r' role="(?:list|doc-biblioentry)"', "", context["body"])
+    path = Path(app.srcdir) / "provenance.json"
+    if path.exists():
+        body += footer(json.loads(path.read_text(encoding="utf-8")), pagename)
+    context["body"] = body
+    title = html.escape(re.sub(r"<[^>]*>", "", context.get("title", "")), quote=True)
+    site = html.escape(app.config.html_title or app.config.project, quote=True)
+    context["metatags"] = context.get("metatags", "") + (
+        f'<meta property="og:type" content="article"><meta property="og:title" content="{title}">'
+        f'<meta property="og:site_name" content="{site}">'
+    )
+
+
+def setup(app):
+    app.connect("source-read", read_source)
+    app.connect("html-page-context", finish_page, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,148 @@
+"""The commands behind the Makefile: book, notebooks, serve."""
+
+import argparse
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from assemble import assemble, collect_provenance
+from execute import Chapter, report, run_all
+from setup_cell import ROOT, read_config, stamp
+
+BUILD = ROOT / "_build"
+PAGE = BUILD / "html" / "book" / "index.html"
+
+
+def emptied(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def find(only):
+    """Paths of the chapters in the order of their numbers; `only` holds numbers or names, all when empty."""
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    names = {path.stem: path for path in paths} | {path.stem.split("-")[0]: path for path in paths}
+    unknown = [name for name in only if name.zfill(2) not in names and name not in names]
+    if unknown or not paths:
+        listed = ", ".join(path.stem for path in paths) or "none"
+        sys.exit(f"No such chapter: {' '.join(unknown) or '(any)'}. There are: {listed}.")
+    chosen = [names.get(name, names.get(name.zfill(2))) for name in only] or paths
+    return sorted(set(chosen))
+
+
+def tell(failed):
+    for chapter in failed:
+        print(report(chapter), file=sys.stderr)
+    return 1
+
+
+def book(_):
+    """Execute every chapter as it is committed and build the HTML; tracked files are never written."""
+    executed, results = emptied(BUILD / "executed"), emptied(BUILD / "results")
+    paths = find([])
+    chapters = [Chapter(path, executed / path.name, executed / f"{path.stem}.log") for path in paths]
+    print(f"Executing {len(chapters)} chapters")
+    failed = run_all(chapters, results)
+    if failed:
+        return tell(failed)
+    print("Building the pages")
+    source = emptied(BUILD / "src")
+    seconds = {f"notebooks/{chapter.name}": chapter.seconds for chapter in chapters}
+    assemble(source, executed, results, collect_provenance(seconds))
+    for stale in (BUILD / "html", BUILD / ".doctrees"):
+        shutil.rmtree(stale, ignore_errors=True)
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", ".", "--path-output", str(ROOT), "--quiet"]
+    command += ["--toc", "book/_toc.yml", "--config", "_config.yml", "-W", "-n", "--keep-going"]
+    status = subprocess.run(command, cwd=source).returncode
+    if status or not PAGE.exists():
+        print("The pages could not be built; the messages above say why.", file=sys.stderr)
+        return status or 1
+    print("The book is built. The page to open:")
+    print(PAGE)
+    return 0
+
+
+def tidy(notebook):
+    """Drop what changes from run to run without saying anything: times, widget views, versions of the kernel."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            cell.outputs = [
+                o for o in cell.outputs if "application/vnd.jupyter.widget-view+json" not in o.get("data", {})
+            ]
+    return notebook
+
+
+def notebooks(arguments):
+    """Execute committed notebooks again; each is replaced only when all of it succeeded."""
+    config, found = read_config(), ROOT / "lib" / "results"
+    work = emptied(BUILD / "notebooks")
+    results = work / "results"
+    shutil.copytree(found, results) if found.exists() else results.mkdir()
+    chapters = []
+    for path in find(arguments.only):
+        notebook = stamp(nbformat.read(path, as_version=4), path.stem, config)
+        source = work / "source" / path.name
+        source.parent.mkdir(exist_ok=True)
+        nbformat.write(notebook, source)
+        chapters.append(Chapter(source, work / path.name, work / f"{path.stem}.log"))
+    failed = run_all(chapters, results)
+    for chapter in chapters:
+        if chapter in failed:
+            continue
+        notebook = tidy(nbformat.read(chapter.output, as_version=4))
+        nbformat.write(notebook, chapter.output)
+        os.replace(chapter.output, ROOT / "notebooks" / chapter.output.name)
+        found.mkdir(parents=True, exist_ok=True)
+        for ending in (".nc", ".json"):
+            if (results / f"{chapter.number}{ending}").exists():
+                shutil.copyfile(results / f"{chapter.number}{ending}", found / f"{chapter.number}{ending}")
+    return tell(failed) if failed else 0
+
+
+def serve(arguments):
+    if not PAGE.exists():
+        sys.exit("There is no built book yet; run make book first.")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(BUILD / "html"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", arguments.port), handler) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}/book/index.html (stop with Ctrl-C)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("book", help=book.__doc__)
+    command.set_defaults(run=book)
+    command = commands.add_parser("notebooks", help=notebooks.__doc__)
+    command.add_argument("only", nargs="*", help="numbers or names of chapters; all when none is given")
+    command.set_defaults(run=notebooks)
+    command = commands.add_parser("serve", help="serve the built book on this machine")
+    command.add_argument("--port", type=int, default=8000)
+    command.set_defaults(run=serve)
+    arguments = parser.parse_args()
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
