@@ -72,10 +72,10 @@ def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frechet(mean: np.ndarray, covariance: np.ndarray, mean_0: np.ndarray, covariance_0: np.ndarray) -> np.ndarray:
-    """|μ − μ₀|² + tr(Σ + Σ₀ − 2(Σ₀^½ Σ Σ₀^½)^½), the squared 2-Wasserstein distance of two Gaussians, for leading runs.
+    """|μ − μ₀|² + tr(Σ + Σ₀ − 2(Σ₀^½ Σ Σ₀^½)^½), the squared 2-Wasserstein distance of two Gaussians, for each run.
 
-    This is the "Fréchet distance" of Dowson and Landau (1982) as Heusel et al. (2017) use it: squared, in the squared units
-    of the space. Singular covariances are allowed.
+    This is the "Fréchet distance" of Dowson and Landau (1982) as Heusel et al. (2017) use it: squared, in the squared
+    units of the space. Shapes (runs, d), (runs, d, d), (d,), (d, d) to (runs,). Singular covariances are allowed.
     """
     values, vectors = np.linalg.eigh(covariance_0)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T

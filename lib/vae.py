@@ -13,29 +13,71 @@ from lib.data import Images, images
 from lib.image_scores import entropy, judge
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, World
+from lib.world import Fit, World, check_real_rows
 
-CHUNK = 256  # optimiser steps whose random numbers are drawn at once
+CHUNK = 256  # optimiser steps whose random numbers are drawn at once: a few megabytes
+NOISE_RATE = 10  # the log-variance has a long way to go and only one coordinate: it learns faster by this factor
+START_LOG_VARIANCE = -3.0
+
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class VAEModel:
-    """The weights of every run by name, each with a leading run axis; shapes in `initial`."""
+    """The weights of every run by name, float32 with a leading run axis; see `VAE.initial` for names and shapes."""
 
     weights: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class VAE(World):
+    """Variational autoencoders, one per run, trained together as one stacked tensor program.
+
+    x | z ~ N(m(z), s²) with z ~ N(0, I): a decoder with one hidden layer whose sigmoid output m lies in [0, 1], and a
+    noise s² that is learned. Samples are draws from the model, *including* the noise; m(z) alone would be another model
+    with too little variance, which loses diversity at every generation for a reason that is not in the data. Samples
+    are not clipped to [0, 1]: clipped ones would no longer have the law that was fitted.
+
+    Grey levels are dequantised: a real image comes with uniform noise of one level's width. Without it some pixels are
+    constant (the corners of the digits) and a likelihood with a variance per pixel has no upper bound; with it the
+    variance needs no floor, and a density bounds the probability of a discrete image, which `test_nelbo` reports.
+
+    Parameters
+    ----------
+    data : name of the images, see `lib.data.images`.
+    latent, hidden : dimension of z, width of the hidden layer of encoder and decoder.
+    steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
+    epochs : if given, passes over the training set instead, so that steps grow with the data, as they do in the setting
+        of Gerstgrasser et al. (2024); a fit takes epochs × size / batch steps, rounded, at least 1.
+    batch : examples per step and run, drawn uniformly with replacement, so that any set size will do.
+    rate : initial learning rate of Adam; it falls linearly to 0.
+    likelihood : "pixel", one s² for each pixel, or "scalar", one for the image.
+    score_samples : samples per run that are scored.
+    score_draws : draws of dequantisation and latent noise per test image in `test_nelbo`.
+    shown : how many of the scored samples the extra `samples` returns.
+    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
+        or another device, changes the last digits and, through training, more than those.
+
+    Scores
+    ------
+    - `test_nelbo`: negative evidence lower bound of the real test images, nats per image; an upper bound on
+      −ln P(discrete image)
+    - `variance_ratio`: total variance of samples over that of the real training part
+    - `frechet_distance`: from the real test part in the embedding of a classifier, see `lib.image_scores.Judge`; its
+      unit is the total variance of real images there
+    - `class_entropy`, `class_minimum`: entropy (nats) and smallest of the class shares among samples, by the classifier
+
+    Extras: `samples`, the first `shown` of the scored ones, and `class_shares`.
+    """
+
     data: str = "digits"
     latent: int = 8
-    hidden: int = 256
-    steps: int = 1500
+    hidden: int = 128
+    steps: int = 1000
     epochs: int | None = None
     batch: int = 64
-    rate: float = 2e-3
-    decay: float = 0.0
-    likelihood: str = "scalar"
+    rate: float = 8e-3
+    likelihood: str = "pixel"
     score_samples: int = 1000
     score_draws: int = 16
     shown: int = 20
@@ -46,6 +88,20 @@ class VAE(World):
     batches = (Rows,)
     model_type = VAEModel
 
+    def __post_init__(self):
+        _ = self._images
+        for name in ("latent", "hidden", "steps", "batch", "score_draws", "shown"):
+            whole(name, getattr(self, name), 1)
+        whole("score_samples", self.score_samples, max(2, self.shown))
+        if self.epochs is not None:
+            whole("epochs", self.epochs, 1)
+        if not (isinstance(self.rate, float | int) and 0 < self.rate < math.inf):
+            refuse("rate", self.rate, "a positive number")
+        among("likelihood", self.likelihood, ("scalar", "pixel"))
+        among("device", self.device, ("auto", "cpu", "cuda"))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
+
     @property
     def _images(self) -> Images:
         return images(self.data)
@@ -54,93 +110,159 @@ class VAE(World):
     def _device(self) -> torch.device:
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
+    def check(self, regimes, sizes, scores, named):
+        for n in sizes:
+            if n < 2:
+                refuse("n", n, "at least 2 images")
+        check_real_rows(regimes, sizes, len(self._images.train), f"training images of {self.data}")
+
     def real(self, runs, size, rng, used):
+        """Each run gets the training part in an order of its own and takes the next `size` images from it, dequantised.
+
+        Runs share the images and differ in which they hold: with n near the size of the training part their real data
+        are nearly the same, and the spread over runs is that of training and sampling.
+        """
         train = self._images.train
-        chosen = [r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)]
-        return Rows(train[np.stack(chosen)])
+        if used + size > len(train):
+            refuse("n", size, f"needs {used + size} real rows, has {len(train)} training images of {self.data}")
+        chosen = np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])
+        return Rows(self._dequantised(train[chosen], child(rng, 1 + used).spawn(runs)))
+
+    def _dequantised(self, values: np.ndarray, streams: list[np.random.Generator]) -> np.ndarray:
+        """Images with leading run axis, each grey level spread over an interval as wide as the step between levels."""
+        uniform = np.stack([s.random(values.shape[1:], dtype=np.float32) for s in streams])
+        return values + (uniform - np.float32(0.5)) / np.float32(self._images.levels - 1)
 
     def fit(self, train, rng):
         values = merged(train).values
         runs, size = values.shape[:2]
+        flat = torch.from_numpy(values.reshape(runs * size, -1)).to(self._device)
         steps = self.steps if self.epochs is None else max(1, round(self.epochs * size / self.batch))
-        device = self._device
-        flat = torch.from_numpy(values.reshape(runs * size, -1)).to(device)
-        streams = [r.spawn(3) for r in rng.spawn(runs)]
-        weights = {k: torch.from_numpy(v).to(device).requires_grad_() for k, v in self.initial([s[0] for s in streams], flat.shape[1]).items()}
-        optimiser = torch.optim.AdamW(weights.values(), lr=self.rate, weight_decay=self.decay, fused=True)
-        offset = size * torch.arange(runs)[:, None, None]
-        for start in range(0, steps, CHUNK):
-            count = min(CHUNK, steps - start)
-            index = np.stack([s[1].integers(size, size=(count, self.batch)) for s in streams])
-            noise = np.stack([s[2].standard_normal((count, self.batch, self.latent), dtype=np.float32) for s in streams])
-            index = (torch.from_numpy(index) + offset).transpose(0, 1).contiguous().to(device)
-            noise = torch.from_numpy(noise).transpose(0, 1).contiguous().to(device)
+        # Initial weights, minibatches and latent noise have streams of their own in every run.
+        starts, picks, noises = zip(*(r.spawn(3) for r in rng.spawn(runs)), strict=True)
+        weights = {name: w.requires_grad_() for name, w in self._tensors(self.initial(starts, flat.shape[1])).items()}
+        optimiser = _optimiser(weights)
+        offsets = size * np.arange(runs)[:, None, None]
+        for first in range(0, steps, CHUNK):
+            count = min(CHUNK, steps - first)
+            index = np.stack([s.integers(size, size=(count, self.batch)) for s in picks]) + offsets
+            noise = _normal(noises, (count, self.batch, self.latent))
+            index, noise = (torch.from_numpy(a.swapaxes(0, 1).copy()).to(flat.device) for a in (index, noise))
             for step in range(count):
-                optimiser.param_groups[0]["lr"] = self.rate * (1 - (start + step) / steps)
+                for group in optimiser.param_groups:
+                    group["lr"] = group["factor"] * self.rate * (1 - (first + step) / steps)
                 x = flat.index_select(0, index[step].reshape(-1)).view(runs, self.batch, -1)
-                loss = nelbo(weights, x, noise[step]).sum() / self.batch
+                # A sum over runs: no weight of one run enters the loss of another, so each gets its own gradient.
+                loss = negative_elbo(weights, x, noise[step]).sum() / self.batch
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-        return Fit(VAEModel({k: v.detach().cpu().numpy() for k, v in weights.items()}), steps, steps * self.batch)
+        return Fit(VAEModel({name: w.detach().cpu().numpy() for name, w in weights.items()}), steps, steps * self.batch)
 
-    def initial(self, streams, pixels):
-        L, H = self.latent, self.hidden
-        shapes = {"encoder": (pixels, H), "encoder_bias": (1, H), "posterior": (H, 2 * L), "posterior_bias": (1, 2 * L),
-                  "decoder": (L, H), "decoder_bias": (1, H), "mean": (H, pixels), "mean_bias": (1, pixels),
-                  "log_variance": (1, pixels if self.likelihood == "pixel" else 1)}
-        out = {}
-        for name, shape in shapes.items():
-            if name.endswith("bias") or name == "log_variance":
-                out[name] = np.zeros((len(streams), *shape), np.float32) - (3 if name == "log_variance" else 0)
-            else:
-                out[name] = np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams]) / np.float32(math.sqrt(shape[0]))
-        return out
+    def initial(self, streams: list[np.random.Generator], pixels: int) -> dict[str, np.ndarray]:
+        """Weights to start from, one run per stream: normal with variance 1 / inputs, biases 0."""
+        layers = {
+            "encoder": (pixels, self.hidden),
+            "posterior": (self.hidden, 2 * self.latent),
+            "decoder": (self.latent, self.hidden),
+            "mean": (self.hidden, pixels),
+        }
+        weights = {}
+        for name, shape in layers.items():
+            weights[name] = _normal(streams, shape) / np.float32(math.sqrt(shape[0]))
+            weights[f"{name}_bias"] = np.zeros((len(streams), 1, shape[1]), dtype=np.float32)
+        noises = pixels if self.likelihood == "pixel" else 1
+        weights["log_variance"] = np.full((len(streams), 1, noises), START_LOG_VARIANCE, dtype=np.float32)
+        return weights
 
+    def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
+        return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
+
+    @torch.no_grad()
     def sample(self, model, size, inputs, rng):
-        w = {k: torch.from_numpy(v) for k, v in model.weights.items()}
-        pixels = w["mean"].shape[2]
-        z, e = [], []
-        for r in rng.spawn(len(w["mean"])):
-            a, b = r.spawn(2)
-            z.append(a.standard_normal((size, self.latent), dtype=np.float32))
-            e.append(b.standard_normal((size, pixels), dtype=np.float32))
-        x = decode(w, torch.from_numpy(np.stack(z))) + torch.from_numpy(np.stack(e)) * (0.5 * w["log_variance"]).exp()
-        return Rows(x.numpy().reshape(*x.shape[:2], *self._images.shape))
+        weights = self._tensors(model.weights)
+        latents, noises = zip(*(r.spawn(2) for r in rng.spawn(len(weights["mean"]))), strict=True)
+        latent, noise = (
+            torch.from_numpy(_normal(streams, (size, width))).to(self._device)
+            for streams, width in ((latents, self.latent), (noises, weights["mean"].shape[2]))
+        )
+        values = decoded(weights, latent) + noise * (0.5 * weights["log_variance"]).exp()
+        return Rows(values.cpu().numpy().reshape(*values.shape[:2], *self._images.shape))
 
     def score(self, model, rng, names):
-        rng_elbo, rng_samples = rng.spawn(2)
-        out = {}
-        w = {k: torch.from_numpy(v) for k, v in model.weights.items()}
-        x = torch.from_numpy(np.ascontiguousarray(self._images.test.reshape(len(self._images.test), -1)))
-        runs = len(w["mean"])
-        total = 0
-        streams = rng_elbo.spawn(runs)
-        with torch.no_grad():
-            for _ in range(self.score_draws):
-                noise = torch.from_numpy(np.stack([s.standard_normal((len(x), self.latent), dtype=np.float32) for s in streams]))
-                total = total + nelbo(w, x.expand(runs, -1, -1), noise).mean(1)
-        out["test_nelbo"] = (total / self.score_draws).numpy().astype(float)
-        rows = self.sample(model, self.score_samples, None, rng_samples).values
-        out["variance_ratio"] = rows.var(axis=1).sum(axis=(1, 2)) / self._images.train.var(axis=0).sum()
-        e = judge(self.data).embed(rows)
-        out["frechet_distance"] = judge(self.data).distance(e)
-        s = judge(self.data).shares(e)
-        out["class_entropy"] = entropy(s); out["class_minimum"] = s.min(axis=1); out["class_shares"] = s
-        out["samples"] = rows[:, :self.shown]
-        return {k: out[k] for k in names}
+        rng_nelbo, rng_samples = rng.spawn(2)
+        out = {"test_nelbo": self._test_nelbo(model, rng_nelbo)} if "test_nelbo" in names else {}
+        if set(names) != set(out):
+            out |= self._sample_scores(self.sample(model, self.score_samples, None, rng_samples).values)
+        return {name: out[name] for name in names}
+
+    @torch.no_grad()
+    def _test_nelbo(self, model: VAEModel, rng: np.random.Generator) -> np.ndarray:
+        """Shape (runs,). Every draw has its own dequantisation and its own latent noise; they are averaged over."""
+        weights = self._tensors(model.weights)
+        test = self._images.test
+        streams = rng.spawn(len(weights["mean"]))
+        values = np.broadcast_to(test, (len(streams), *test.shape))
+        total = np.zeros(len(streams))
+        for _ in range(self.score_draws):
+            x = self._dequantised(values, streams).reshape(len(streams), len(test), -1)
+            noise = _normal(streams, (len(test), self.latent))
+            x, noise = (torch.from_numpy(a).to(self._device) for a in (x, noise))
+            total += negative_elbo(weights, x, noise).double().mean(dim=1).cpu().numpy()
+        # Mean log-density over a cell of side 1 / (levels − 1) plus its log-volume bounds the cell's log-probability.
+        return total / self.score_draws + x.shape[2] * math.log(self._images.levels - 1)
+
+    def _sample_scores(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        critic = judge(self.data)
+        embedded = critic.embed(rows)
+        shares = critic.shares(embedded)
+        variance, real = (v.var(axis=-3, dtype=float).sum(axis=(-2, -1)) for v in (rows, self._images.train))
+        return {
+            "variance_ratio": variance / real,
+            "frechet_distance": critic.distance(embedded),
+            "class_entropy": entropy(shares),
+            "class_minimum": shares.min(axis=1),
+            "class_shares": shares,
+            "samples": rows[:, : self.shown],
+        }
 
 
-def decode(w, z):
-    h = torch.baddbmm(w["decoder_bias"], z, w["decoder"]).relu()
-    return torch.baddbmm(w["mean_bias"], h, w["mean"])
+def negative_elbo(weights: Weights, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """−ELBO in nats by one latent draw (Kingma and Welling 2014, eq. 10 with a Gaussian likelihood).
 
-def nelbo(w, x, noise):
-    h = torch.baddbmm(w["encoder_bias"], x, w["encoder"]).relu()
-    mu, lv = torch.baddbmm(w["posterior_bias"], h, w["posterior"]).chunk(2, dim=2)
-    z = mu + noise * (0.5 * lv).exp()
-    mean = decode(w, z)
-    lvx = w["log_variance"]
-    kl = 0.5 * (mu**2 + lv.exp() - 1 - lv).sum(2)
-    rec = 0.5 * (((x - mean) ** 2 * (-lvx).exp()).sum(2) + (lvx + math.log(2 * math.pi)).expand(-1, -1, x.shape[2]).sum(2))
-    return rec + kl
+    `x` has shape (runs, count, pixels), `noise` (runs, count, latent), standard normal; the result (runs, count).
+    """
+    mean, log_variance = posterior(weights, x)
+    residual = x - decoded(weights, torch.addcmul(mean, noise, (0.5 * log_variance).exp()))
+    spread = weights["log_variance"]
+    constant = (spread + math.log(2 * math.pi)).expand(-1, -1, x.shape[2]).sum(dim=2)
+    return 0.5 * ((residual.square() * (-spread).exp()).sum(dim=2) + constant) + divergence(mean, log_variance)
+
+
+def posterior(weights: Weights, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and log-variance of q(z | x), each of shape (runs, count, latent)."""
+    hidden = torch.baddbmm(weights["encoder_bias"], x, weights["encoder"]).relu()
+    return torch.baddbmm(weights["posterior_bias"], hidden, weights["posterior"]).chunk(2, dim=2)
+
+
+def decoded(weights: Weights, latent: torch.Tensor) -> torch.Tensor:
+    """m(z): (runs, count, latent) to (runs, count, pixels), in [0, 1]."""
+    hidden = torch.baddbmm(weights["decoder_bias"], latent, weights["decoder"]).relu()
+    return torch.baddbmm(weights["mean_bias"], hidden, weights["mean"]).sigmoid()
+
+
+def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """KL(N(mean, exp log_variance) ‖ N(0, I)) in nats, summed over the last axis."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1)
+
+
+def _optimiser(weights: Weights) -> torch.optim.Adam:
+    """Adam on stacked weights; it works coordinate by coordinate, so runs stay apart."""
+    layers = [w for name, w in weights.items() if name != "log_variance"]
+    groups = [{"params": layers, "factor": 1}, {"params": [weights["log_variance"]], "factor": NOISE_RATE}]
+    return torch.optim.Adam(groups, fused=True)
+
+
+def _normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
+    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])

@@ -12,6 +12,7 @@ import numpy as np
 
 from lib import pool
 from lib.checks import refuse
+from lib.regimes import Step
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ class World:
                 else:
                     values[first] = stored[key]
         return types[name](**values)
+
+
+def check_real_rows(regimes: list, sizes: list[int], available: int, what: str) -> None:
+    """Refuse set sizes n_1, n_2, … for which a regime would ask a finite corpus for more real rows than it has."""
+    for regime in regimes:
+        steps = [Step(t, n, sum(sizes[:t])) for t, n in enumerate(sizes, start=1)]
+        needed = sizes[0] + sum(regime.draws(step).real for step in steps[1:])
+        if needed > available:
+            allowed = f"{regime} over {len(sizes)} generations needs {needed} real rows, has {available} {what}"
+            refuse("n", sizes[0], allowed)
 
 
 def plain(value: Any) -> Any:
