@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 from assemble import assemble, collect_provenance
@@ -15,6 +14,7 @@ from execute import Chapter, report, run_all
 from setup_cell import ROOT, read_config, stamp
 
 BUILD = ROOT / "_build"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = BUILD / "html" / "book" / "index.html"
 
 
@@ -83,9 +83,7 @@ def tidy(notebook):
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
         if cell.cell_type == "code":
-            cell.outputs = [
-                o for o in cell.outputs if "application/vnd.jupyter.widget-view+json" not in o.get("data", {})
-            ]
+            cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
     return notebook
 
 

@@ -32,9 +32,15 @@ def footer(provenance, page):
     return '<p class="provenance">' + html.escape("; ".join(parts)) + ".</p>"
 
 
+def is_thebe(script):
+    """Whether a script, linked or inline, belongs to thebe: it would look for a kernel on the network."""
+    text = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
+    return "thebe" in text.lower()
+
+
 def finish_page(app, pagename, templatename, context, doctree):
     context["default_mode"] = "auto"
-    context["script_files"] = [s for s in context["script_files"] if "thebe" not in str(getattr(s, "filename", s))]
+    context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     if not context.get("body"):
         return
     # A list whose entries are not list items, by their roles: screen readers announce it better with neither role.

@@ -1,0 +1,80 @@
+"""A browser that may not leave this machine, and the pages of the built book."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from chromium import FLAGS, find_chromium, missing
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+
+
+def pages():
+    """Every page that a reader can reach, as a path below the built book."""
+    found = [
+        path.relative_to(HTML).as_posix() for part in ("book", "notebooks") for path in HTML.glob(f"{part}/*.html")
+    ]
+    return [*sorted(found), "search.html", "genindex.html"] if found else []
+
+
+def pytest_generate_tests(metafunc):
+    if "page_path" in metafunc.fixturenames:
+        metafunc.parametrize("page_path", pages() or ["book/index.html"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def required():
+    reason = missing(HTML / "book" / "index.html")
+    if reason and os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(f"REQUIRE_BROWSER=1, but {reason}")
+    if reason:
+        pytest.skip(f"browser tests not run: {reason}")
+
+
+@pytest.fixture(scope="session")
+def browser(required):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One open page, with what it asked for and what it complained about."""
+
+    def __init__(self, page):
+        self.page, self.requests, self.complaints = page, [], []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+
+    def foreign(self):
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page of the book from file://, with the network cut, in a window of the given width and colours."""
+    contexts = []
+
+    def open_page(path, width=1280, scheme="light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", offline=True
+        )
+        contexts.append(context)
+        visit = Visit(context.new_page())
+        visit.page.goto((HTML / path).as_uri(), wait_until="load")
+        visit.page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise !== undefined")
+        visit.page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
+        return visit
+
+    yield open_page
+    for context in contexts:
+        context.close()
