@@ -51,9 +51,9 @@ def digits() -> Images:
     train, test = split(stored.target, 1200)
     images = (stored.images / 16).astype(np.float32)
     labels = stored.target.astype(np.int64)
-    for array in (images, labels):
-        array.setflags(write=False)
     parts = images[train], labels[train], images[test], labels[test]
+    for array in parts:
+        array.setflags(write=False)  # every caller gets the same arrays
     return Images(*parts, levels=17, names=tuple(str(digit) for digit in range(10)))
 
 
