@@ -131,16 +131,28 @@ class Gaussian(World):
 
 
 def _lower_factor(scatter: np.ndarray) -> np.ndarray:
-    """Lower triangular F with F Fᵀ = scatter, shape (runs, d, d), for singular matrices too."""
+    """Lower trapezoidal F with F Fᵀ = scatter, shape (runs, d, k): k = d, or less where every run's scatter is singular.
+
+    Eigenvalues below the resolution of floating point (n ≤ d, or a direction that has collapsed) are rounding noise and
+    count as 0: kept, they would give back directions that the data never had. Columns past a run's rank are 0.
+    """
+    d = scatter.shape[1]
+    resolution = 10 * d * np.finfo(float).eps
     try:
-        return np.linalg.cholesky(scatter)
+        factor = np.linalg.cholesky(scatter)
+        pivots = np.diagonal(factor, axis1=1, axis2=2) ** 2
+        singular = pivots.min(axis=1) <= resolution * pivots.max(axis=1)
+        if not singular.any():
+            return factor
     except np.linalg.LinAlgError:
-        # n ≤ d, or a direction that has collapsed below the resolution of floating point: eigenvalues down there are
-        # rounding noise and count as 0, or they would give back directions that the data never had.
-        values, vectors = np.linalg.eigh(scatter)
-        floor = scatter.shape[1] * np.finfo(float).eps * values[:, -1:]
-        root = vectors * np.sqrt(np.where(values > floor, values, 0.0))[:, None, :]
-        return np.linalg.qr(root.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+        factor, singular = np.zeros_like(scatter), np.ones(len(scatter), dtype=bool)
+    values, vectors = np.linalg.eigh(scatter[singular])
+    present = values > resolution * values[:, -1:]
+    root = vectors * np.sqrt(np.where(present, values, 0.0))[:, None, :]
+    lower = np.linalg.qr(root.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+    rank = present.sum(axis=1)
+    factor[singular] = np.where(np.arange(d) < rank[:, None, None], lower, 0.0)
+    return factor[:, :, : rank.max()] if singular.all() else factor
 
 
 @dataclass(frozen=True)
@@ -165,10 +177,9 @@ class _Truth:
             refuse("truth", name, f"a distribution of dimension={d}; this one has mean of shape {mean.shape}")
         if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.trace(covariance) > 0):
             refuse("truth", name, "a distribution with finite mean and finite, positive variance")
-        try:
-            root = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
+        if np.linalg.matrix_rank(covariance, hermitian=True) < d:
             refuse("truth", name, "a distribution with a covariance of full rank")
+        root = np.linalg.cholesky(covariance)
         return cls(truth, mean, covariance, root, gaussian)
 
     def model(self, runs: int) -> GaussianModel:
@@ -185,8 +196,13 @@ class _Truth:
     @cached_property
     def quantile_product(self) -> float:
         """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard normal."""
-        z = np.linspace(0, 37, 1 << 16)
-        upper, lower = self.distribution.isf(stats.norm.sf(z)), self.distribution.ppf(stats.norm.sf(z))
+        truth = self.distribution
+        if hasattr(truth.dist, "pmf"):
+            # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the unit steps of a distribution function on the integers.
+            steps = np.arange(truth.ppf(1e-15), truth.isf(1e-15))
+            return float(stats.norm.pdf(stats.norm.ppf(truth.cdf(steps))).sum())
+        z = np.linspace(0, 30, 1 << 16)  # beyond 30 some quantile functions overflow; what is left out is below rounding
+        upper, lower = truth.isf(stats.norm.sf(z)), truth.ppf(stats.norm.sf(z))
         return float(np.trapezoid((upper - lower) * z * stats.norm.pdf(z), z))
 
     @cached_property

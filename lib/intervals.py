@@ -26,7 +26,11 @@ class Interval:
 
     def __format__(self, spec: str) -> str:
         spec = spec or ".3g"
-        return f"{_round(self.estimate, spec)} [{_round(self.low, spec)}, {_round(self.high, spec)}]"
+        return f"{number(self.estimate, spec)} {self.ends(spec)}"
+
+    def ends(self, spec: str = ".3g") -> str:
+        """The two ends as text: [low, high]."""
+        return f"[{number(self.low, spec)}, {number(self.high, spec)}]"
 
 
 def mean(values, level: float = 0.95) -> Interval:
@@ -74,7 +78,8 @@ def _values(values, least: int) -> np.ndarray:
     return values
 
 
-def _round(value: float, spec: str) -> str:
+def number(value: float, spec: str = ".3g") -> str:
+    """A number as it is printed in a sentence: a true minus sign, and powers of ten written out."""
     text = format(value, spec).replace("-", "\N{MINUS SIGN}")
     if "e" not in text:
         return text

@@ -71,7 +71,8 @@ class Moments:
         """The moments of explicit rows of shape (runs, size, d)."""
         mean = rows.values.mean(axis=1)
         centred = rows.values - mean[:, None]
-        factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)
+        # Centred rows have rank size − 1 at most: with fewer rows than dimensions the last column is rounding noise.
+        factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)[:, :, : rows.size - 1]
         return cls(rows.size, mean, factor @ factor.swapaxes(1, 2), factor)
 
     def merge(self, other: Moments) -> Moments:

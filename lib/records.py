@@ -19,8 +19,8 @@ import xarray as xr
 PACKAGES = ("numpy", "scipy", "xarray", "torch", "scikit-learn")
 COMMITTED = Path(__file__).parent / "results"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-KEPT_RUNS = 8  # whole trajectories kept with a summary, for definitions that look at a single run
-KEPT_GENERATIONS = 60
+KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
+KEPT_GENERATIONS = 40
 
 
 def results_folder() -> Path:
@@ -74,7 +74,7 @@ def key(configuration: Mapping[str, Any]) -> str:
 
 def summary(data: xr.Dataset) -> xr.Dataset:
     """A data set of `recurse` small enough to commit: mean and quantiles over runs, and the first runs themselves, at up to
-    60 generations (all of them early, then about evenly on a log scale), in single precision."""
+    40 generations (all of them early, then about evenly on a log scale), in single precision."""
     generations = data["generation"].values
     chosen = np.unique(np.geomspace(1, len(generations), min(len(generations), KEPT_GENERATIONS)).round().astype(int)) - 1
     data = data.isel(generation=chosen)

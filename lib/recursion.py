@@ -80,7 +80,8 @@ def recurse(
     labelled = _label(regimes)
     generations, runs = whole("generations", generations, 1), whole("runs", runs, 1)
     seed = whole("seed", seed, 0)
-    block = runs if block is None else min(whole("block", block, 1), runs)
+    if block is not None:
+        block = whole("block", block, 1)
     sizes = [whole("n" if not callable(n) else f"n({t})", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)]
     among("inputs_from", inputs_from, ("real", "previous"))
     names = _names("scores", world.scores if scores is None else scores, world.scores)
@@ -106,10 +107,11 @@ def recurse(
     store = Checkpoint.open(checkpoint, settings, sizes) if checkpoint is not None else None
     out = _Output(labelled, generations, runs, world)
 
-    bar = _bar(progress, total=-(-runs // block) * len(labelled) * generations)
+    held = min(block or runs, runs)
+    bar = _bar(progress, total=-(-runs // held) * len(labelled) * generations)
     with bar:
-        for index, start in enumerate(range(0, runs, block)):
-            rows = slice(start, min(start + block, runs))
+        for index, start in enumerate(range(0, runs, held)):
+            rows = slice(start, min(start + held, runs))
             shared = None
             for position, (label, regime) in enumerate(labelled.items()):
                 streams = Streams(seed, index, regime_key(label) if independent else 0)
@@ -249,6 +251,16 @@ def _names(setting: str, asked: Iterable[str], known: tuple[str, ...]) -> tuple[
 
 
 def _bar(progress: bool | None, total: int) -> tqdm:
-    # The real stderr: papermill logs it, and a notebook's stored outputs stay free of it. Colab shows sys.stderr only.
-    stream = sys.stderr if "google.colab" in sys.modules else sys.__stderr__
-    return tqdm(total=total, unit="fit", file=stream, disable=progress is False, delay=0 if progress else 3, leave=False)
+    stream = _terminal()
+    every = 0.1 if stream.isatty() else 10
+    delay = 0 if progress else 3
+    return tqdm(total=total, unit="fit", file=stream, disable=progress is False, delay=delay, mininterval=every, leave=False)
+
+
+def _terminal():
+    """Where progress goes: the stderr of the process, which papermill logs, and not the outputs that a notebook stores. A
+    Jupyter kernel redirects its file descriptor and keeps a copy of the original one; Colab shows nothing but sys.stderr."""
+    kept = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if "google.colab" in sys.modules:
+        return sys.stderr
+    return sys.__stderr__ if kept is None else open(kept, "w", closefd=False)

@@ -84,17 +84,11 @@ def table(chapter: int, findings: Mapping[str, Finding]) -> str:
     rows = ["| claim | paper | here | 99% interval | verdict |", "|---|---|---|---|---|"]
     for claim in of_chapter(chapter):
         found = findings[claim.id]
-        interval = _ends(found.interval)
+        interval = "–" if found.interval is None else found.interval.ends()
         paper = f"{claim.paper} ({claim.source})"
         rows.append(f"| {claim.statement} | {paper} | {found.measured} | {interval} | **{found.verdict}** |")
     changes = [f"*{claim.statement}* {findings[claim.id].change}" for claim in of_chapter(chapter)]
     return "\n".join(rows) + "\n\nWhat would change a verdict:\n\n" + "\n".join(f"- {line}" for line in changes)
-
-
-def _ends(interval: Interval | None) -> str:
-    if interval is None:
-        return "–"
-    return "[" + f"{interval:.3g}".split("[")[1]
 
 
 def to_json(findings: Mapping[str, Finding]) -> list[dict]:

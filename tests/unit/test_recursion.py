@@ -1,0 +1,284 @@
+"""The recursion: what it shares, what it keys, what it refuses, and that nothing is lost when it is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lib.gaussian import Gaussian
+from lib.pool import Rows
+from lib.recursion import recurse
+from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
+from tests.unit.toy import Toy
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"n": 10, "generations": 4, "runs": 5, "seed": 3}
+
+
+def test_dims_variables_and_attributes():
+    data = recurse(Gaussian(2), [Replace(), Accumulate()], **SMALL)
+    assert data["trace_ratio"].dims == ("regime", "generation", "run")
+    assert data["trace_ratio"].shape == (2, 4, 5)
+    assert list(data["generation"].values) == [1, 2, 3, 4]
+    assert list(data["regime"].values) == ["Replace", "Accumulate"]
+    for name in ("real_share", "train_size", "steps", "examples"):
+        assert data[name].dims == ("regime", "generation")
+    assert data["train_size"].sel(regime="Accumulate").values.tolist() == [10, 20, 30, 40]
+    assert data["real_share"].sel(regime="Accumulate").values.tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
+    for name in ("seed", "n", "runs", "generations", "estimator", "sampler", "dimension", "regimes", "version"):
+        assert name in data.attrs
+    assert np.isfinite(data["trace_ratio"]).all()
+
+
+def test_results_go_through_netcdf(tmp_path):
+    data = recurse(Gaussian(2), [Replace(), Accumulate()], **SMALL, keep="covariance")
+    data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    xr.testing.assert_equal(data, xr.load_dataset(tmp_path / "a.nc", engine="h5netcdf"))
+
+
+def test_generation_1_is_shared_and_later_ones_differ():
+    data = recurse(Gaussian(sampler="explicit"), [Replace(), Accumulate(), AccumulateSubsample()], **SMALL)
+    first = data["trace_ratio"].isel(generation=0)
+    assert (first == first.isel(regime=0)).all()
+    assert (data["trace_ratio"].isel(generation=1, regime=0) != data["trace_ratio"].isel(generation=1, regime=1)).all()
+
+
+def test_adding_a_regime_changes_no_other_number():
+    alone = recurse(Gaussian(3), Accumulate(), **SMALL)
+    beside = recurse(Gaussian(3), [Keep(0.2, redraw=False), RealOnly(), Accumulate(), FreshReal(0.3)], **SMALL)
+    xr.testing.assert_equal(alone["trace_ratio"].isel(regime=0), beside["trace_ratio"].sel(regime="Accumulate"))
+
+
+@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
+def test_adding_a_run_or_a_generation_changes_no_other_number(sampler):
+    regimes = [Replace(), Accumulate(), FreshReal(0.2), Keep(0.2, redraw=False)]
+    world = Gaussian(2, sampler=sampler)
+    few = recurse(world, regimes, **SMALL)
+    many = recurse(world, regimes, **SMALL | {"runs": 9, "generations": 6})
+    np.testing.assert_allclose(few["trace_ratio"], many["trace_ratio"][:, :4, :5], rtol=1e-12)
+
+
+def test_blocks_bound_the_runs_and_keep_their_numbers():
+    data = recurse(Gaussian(), [Replace(), Accumulate()], **SMALL | {"runs": 7}, block=3)
+    more = recurse(Gaussian(), [Replace(), Accumulate()], **SMALL | {"runs": 9}, block=3)
+    assert (data["trace_ratio"] == more["trace_ratio"].isel(run=slice(7))).all()
+    assert len(np.unique(data["trace_ratio"].isel(generation=0, regime=0))) == 7
+
+
+def test_independent_regimes_share_nothing():
+    pair = {"one": Replace(), "two": Replace()}
+    data = recurse(Gaussian(), pair, **SMALL, independent=True)["trace_ratio"]
+    assert (data.sel(regime="one") != data.sel(regime="two")).all()
+    data = recurse(Gaussian(), pair, **SMALL)["trace_ratio"]
+    assert (data.sel(regime="one") == data.sel(regime="two")).all()
+
+
+def test_sizes_may_depend_on_the_generation():
+    data = recurse(Gaussian(), [Replace(), Accumulate(), ReplaceGrown(), RealOnly()], **SMALL | {"n": lambda t: 10 * 2 ** (t - 1)})
+    assert data["train_size"].sel(regime="Replace").values.tolist() == [10, 20, 40, 80]
+    for regime in ("Accumulate", "ReplaceGrown", "RealOnly"):
+        assert data["train_size"].sel(regime=regime).values.tolist() == [10, 30, 70, 150]
+
+
+def test_ten_to_the_thirteen_samples():
+    data = recurse(Gaussian(2), [Replace(), Accumulate(), RealOnly()], **SMALL | {"n": 10**13})
+    assert data["train_size"].max() == 4 * 10**13
+    assert abs(data["trace_ratio"] - 1).max() < 1e-5
+    assert (data["trace_ratio"] != 1).all()
+    assert data["w2_squared"].max() < 1e-11
+
+
+def test_select_filters_each_synthetic_batch():
+    def upper_half(batch, rng):
+        return Rows(np.sort(batch.values, axis=1)[:, batch.size // 2 :])
+
+    data = recurse(Toy(), Replace(), **SMALL, select=upper_half)
+    assert data["train_size"].values.ravel().tolist() == [10, 5, 5, 5]
+    assert (data["mean"].isel(generation=-1) > data["mean"].isel(generation=0)).all()
+    assert "upper_half" in data.attrs["select"]
+
+
+def test_inputs_come_from_the_real_data_or_from_the_newest_batch():
+    real = recurse(Toy(conditional=True), Replace(), **SMALL | {"n": 1000})
+    previous = recurse(Toy(conditional=True), Replace(), **SMALL | {"n": 1000}, inputs_from="previous")
+    assert (real["mean"].isel(generation=slice(2)) == previous["mean"].isel(generation=slice(2))).all()
+    assert (real["mean"].isel(generation=3) != previous["mean"].isel(generation=3)).all()
+
+
+def test_steps_and_examples_are_recorded_and_extras_kept():
+    data = recurse(Toy(), Accumulate(), **SMALL, keep=["pair"])
+    assert data["steps"].values.ravel().tolist() == [3] * 4
+    assert data["examples"].values.ravel().tolist() == [30, 60, 90, 120]
+    assert data["pair"].dims == ("regime", "generation", "run", "side")
+    assert (data["pair"].isel(side=0) == data["mean"]).all()
+
+
+BAD = [
+    ({"n": 1}, "n=1 .*at least 2"),
+    ({"n": 0}, "n=0 .*at least 1"),
+    ({"n": 2.5}, "n=2.5 .*whole number"),
+    ({"n": lambda t: 10 - 9 * (t > 2)}, "n=1 .*at least 2"),
+    ({"generations": -3}, "generations=-3 .*at least 1"),
+    ({"generations": 0}, "generations=0"),
+    ({"runs": 0}, "runs=0"),
+    ({"seed": -1}, "seed=-1"),
+    ({"block": 0}, "block=0"),
+    ({"scores": ["variance"]}, "scores='variance' .*'trace_ratio'"),
+    ({"keep": ["model"]}, "keep='model' .*'covariance'"),
+    ({"inputs_from": "web"}, "inputs_from='web' .*'real', 'previous'"),
+    ({"regimes": []}, "regimes=.*at least one"),
+    ({"regimes": ["Replace"]}, "regimes='Replace' .*regimes of lib.regimes"),
+    ({"regimes": [Replace(), Replace()]}, "regimes=.*labels that differ"),
+    ({"regimes": [AccumulateSubsample()]}, "sampler='statistic' .*\"explicit\" for AccumulateSubsample"),
+    ({"regimes": [Keep(0.5)]}, "sampler='statistic' .*Keep"),
+    ({"regimes": [Mixture(0.5, 0.5, 0)]}, "sampler='statistic' .*Mixture"),
+    ({"world": Gaussian(10), "scores": ["log_det_ratio"]}, "scores='log_det_ratio' .*n=10 ≤ dimension=10.*singular"),
+    ({"world": Gaussian(10), "scores": ["kl"]}, "scores='kl' .*singular"),
+    ({"world": Gaussian(sampler="explicit"), "n": 10**9}, "n=1000000000 .*explicit points"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD, ids=[m for _, m in BAD])
+def test_bad_settings_are_named_before_any_work(change, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(Gaussian, "real", lambda *a: pytest.fail("work was done"))
+    arguments = {"world": Gaussian(), "regimes": [Replace()], **SMALL, "checkpoint": tmp_path / "new"} | change
+    with pytest.raises(ValueError, match=message):
+        recurse(arguments.pop("world"), arguments.pop("regimes"), **arguments)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Gaussian(estimator="map"), "estimator='map' .*'mle', 'unbiased'"),
+        (lambda: Gaussian(sampler="fast"), "sampler='fast' .*'statistic', 'explicit'"),
+        (lambda: Gaussian(0), "dimension=0"),
+    ],
+)
+def test_bad_worlds_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Checkpoints
+
+REGIMES = [Replace(), Accumulate(), Keep(0.2), Keep(0.2, redraw=False), Mixture(0.5, 0.3, 0.2), FreshReal(0.3), RealOnly()]
+
+
+def unbroken(**change):
+    return recurse(Gaussian(2, sampler="explicit"), REGIMES, **SMALL | change, block=2)
+
+
+def test_a_continued_checkpoint_returns_the_same_numbers(tmp_path):
+    world = Gaussian(2, sampler="explicit")
+    whole = unbroken()
+    recurse(world, REGIMES[:3], **SMALL | {"generations": 2}, block=2, checkpoint=tmp_path)
+    grown = recurse(world, REGIMES, **SMALL, block=2, checkpoint=tmp_path)
+    xr.testing.assert_identical(grown, whole)
+    again = recurse(world, REGIMES, **SMALL, block=2, checkpoint=tmp_path)
+    xr.testing.assert_identical(again, whole)
+
+
+def test_what_is_finished_is_not_computed_again(tmp_path, monkeypatch):
+    whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
+    monkeypatch.setattr(Gaussian, "fit", lambda *a: pytest.fail("fitted again"))
+    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
+
+
+@pytest.mark.parametrize("change", [{"n": 11}, {"seed": 4}, {"runs": 6}, {"scores": ["trace_ratio"]}, {"independent": True}])
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, change):
+    whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
+    name, value = next(iter(change.items()))
+    with pytest.raises(ValueError, match=f"{name}=.*checkpoint"):
+        recurse(Gaussian(), Replace(), **SMALL | change, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="estimator='unbiased' .*'mle', the setting of checkpoint"):
+        recurse(Gaussian(estimator="unbiased"), Replace(), **SMALL, checkpoint=tmp_path)
+    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="checkpoint=.*an empty folder"):
+        recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="checkpoint=.*file/below.* cannot be written"):
+        recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path / "file" / "below")
+
+
+SCRIPT = """
+import resource, signal, sys
+from lib.gaussian import Gaussian
+from lib.recursion import recurse
+from lib.regimes import *
+n = 10 if len(sys.argv) < 3 else 100
+if n == 100:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+regimes = [Replace(), Accumulate(), Keep(0.2), Keep(0.2, redraw=False), Mixture(0.5, 0.3, 0.2), FreshReal(0.3), RealOnly()]
+recurse(Gaussian(2, sampler="explicit"), regimes, n=n, generations=4, runs=5, seed=3, block=2, checkpoint=sys.argv[1])
+"""
+
+
+def start(*arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_at_any_point_and_started_again_it_returns_the_same_numbers(tmp_path):
+    folder = tmp_path / "run"
+    kills = 0
+    for target in (1, 7, 20, 40, 70):
+        process = start(folder)
+        # Kill it when so many generations are stored, wherever it then is.
+        while process.poll() is None and sum(1 for _ in folder.glob("block-*/*/0*")) < target:
+            time.sleep(0.002)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        process.stderr.close()
+    assert kills >= 3
+    resumed = recurse(Gaussian(2, sampler="explicit"), REGIMES, **SMALL, block=2, checkpoint=folder)
+    xr.testing.assert_identical(resumed, unbroken())
+    assert not list(folder.rglob(".unfinished-*"))
+
+
+def test_a_full_disk_loses_nothing(tmp_path):
+    folder = tmp_path / "run"
+    large = SMALL | {"n": 100}
+    recurse(Gaussian(2, sampler="explicit"), REGIMES[:1], **large | {"generations": 2}, block=2, checkpoint=folder)
+    process = start(folder, 2500)  # a file-size limit stands in for a full disk: arrays no longer fit, text does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "cannot be written" in errors
+    assert "generations up to" in errors
+    resumed = recurse(Gaussian(2, sampler="explicit"), REGIMES, **large, block=2, checkpoint=folder)
+    xr.testing.assert_identical(resumed, unbroken(n=100))
+
+
+def test_memory_of_ten_thousand_runs_over_a_thousand_generations():
+    code = """
+    import resource
+    from lib.gaussian import Gaussian
+    from lib.recursion import recurse
+    from lib.regimes import *
+    data = recurse(Gaussian(), [Replace(), Accumulate(), RealOnly()], n=100, generations=1000, runs=10_000, seed=1,
+                   scores=("trace_ratio", "squared_mean_error"))
+    print(data.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True)
+    held, peak = map(int, done.stdout.split())
+    assert held > 2 * 3 * 1000 * 10_000 * 8
+    assert peak < 2**30
