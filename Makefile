@@ -24,7 +24,7 @@ help: ## list these targets
 venv: ## make or repair .venv (the others do this themselves)
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); this book needs Python 3.11, 3.12 or 3.13." \
 		"Name it: make book PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) book/venv.py $(if $(filter file,$(origin PYTHON)),,--chosen)
+	@$(PYTHON) book/environment.py $(if $(filter file,$(origin PYTHON)),,--chosen)
 
 book: venv ## execute every chapter and build the book; the last line is the page to open
 	@$(RUN) book/make.py book

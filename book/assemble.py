@@ -57,7 +57,9 @@ def fill_front_page(text, results):
         raise ValueError(f"book/index.md needs a line {LEDGER}")
     from lib.claims import ledger_markdown
 
-    return text.replace(LEDGER, ledger_markdown(results))
+    names = {int(path.stem.split("-")[0]): path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    table = ledger_markdown(results, link=lambda number: f"[{number}](../notebooks/{names[number]})")
+    return text.replace(LEDGER, table)
 
 
 def assemble(target, executed, results, provenance):

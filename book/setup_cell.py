@@ -11,7 +11,7 @@ BADGE = re.compile(r"<!-- badge -->\n.*?<!-- /badge -->", re.DOTALL)
 
 SETUP = """\
 # On Colab this installs the project and what Colab lacks, never torch or numpy. Elsewhere it does nothing.
-import importlib
+import importlib.util
 import subprocess
 import sys
 

@@ -1,13 +1,11 @@
 """A browser that may not leave this machine, and the pages of the built book."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from chromium import FLAGS, find_chromium, missing
+from .chromium import FLAGS, find_chromium, missing
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
