@@ -58,6 +58,12 @@ class VAE(World):
     device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
         or another device, changes the last digits and, through training, more than those.
 
+    Defaults were chosen on 200 images held out of the training part, with four runs fitted to the other 1000, by the bound
+    of `test_nelbo` there, in nats: 125.4 as they are; 127.9, 125.8 for 500, 2000 steps; 127.5, 125.3 for 64, 256 hidden
+    units; 129.4, 124.5 for 4, 16 latents; 150.3 for the scalar likelihood. A decoder without the sigmoid lost 3 nats and
+    doubled the Fréchet distance; weight decay gained nothing. Smaller sets overfit sooner: for 120 images 200 steps
+    reached 147 nats and 400 steps 180.
+
     Scores
     ------
     - `test_nelbo`: negative evidence lower bound of the real test images, nats per image; an upper bound on
