@@ -60,7 +60,9 @@ def book(_):
     program = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", program, "build", ".", "--path-output", str(ROOT), "--quiet"]
     command += ["--toc", "book/_toc.yml", "--config", "_config.yml", "-W", "-n", "--keep-going"]
-    status = subprocess.run(command, cwd=source).returncode
+    # Warnings go to the terminal; what Jupyter Book prints besides them names a page that is only half the path.
+    with (BUILD / "pages.log").open("w") as log:
+        status = subprocess.run(command, cwd=source, stdout=log).returncode
     if status or not PAGE.exists():
         print("The pages could not be built; the messages above say why.", file=sys.stderr)
         return status or 1
