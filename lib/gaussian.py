@@ -19,12 +19,16 @@ MOST_ROWS = 10**8  # explicit points per run; a float64 array of them is 0.8 GB 
 
 @dataclass(frozen=True)
 class GaussianModel:
-    """N(mean, covariance) for each run: shapes (runs, d), (runs, d, d), and a lower trapezoidal factor (runs, d, k) with
-    covariance = factor @ factor.T."""
+    """N(mean, covariance) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k) with covariance =
+    factor @ factor.T. The factor holds what the covariance cannot: directions whose spreads differ by many digits."""
 
     mean: np.ndarray
-    covariance: np.ndarray
     factor: np.ndarray
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Shape (runs, d, d)."""
+        return self.factor @ self.factor.swapaxes(1, 2)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Gaussian(World):
     sampler: str = "statistic"
     truth: Any = None
 
+    random = ()
     extras = {"mean": ("i",), "covariance": ("i", "j")}
     batches = (Rows, Moments)
     model_type = GaussianModel
@@ -112,18 +117,16 @@ class Gaussian(World):
             total = total.merge(self.reduce(part.batch))
         divisor = total.size - (self.estimator == "unbiased")
         factor = _lower_factor(total.scatter) if total.factor is None else total.factor
-        model = GaussianModel(total.mean, total.scatter / divisor, factor / np.sqrt(divisor))
-        return Fit(model, steps=1, examples=total.size)
+        return Fit(GaussianModel(total.mean, factor / np.sqrt(divisor)), steps=1, examples=total.size)
 
     def sample(self, model, size, inputs, rng):
         runs, _, rank = model.factor.shape
-        rng_mean, rng_rest = rng.spawn(2)
         if self.sampler == "explicit":
-            points = rng_rest.standard_normal((runs, size, rank)) @ model.factor.swapaxes(1, 2)
+            points = rng.standard_normal((runs, size, rank)) @ model.factor.swapaxes(1, 2)
             points += model.mean[:, None]
             return Rows(points)
-        shift = (model.factor @ rng_mean.standard_normal((runs, rank, 1)))[:, :, 0]
-        factor = model.factor @ bartlett(rng_rest, runs, rank, size - 1)
+        shift = (model.factor @ rng.standard_normal((runs, rank, 1)))[:, :, 0]
+        factor = model.factor @ bartlett(rng.spawn(1)[0], runs, rank, size - 1)
         return Moments(size, model.mean + shift / np.sqrt(size), factor @ factor.swapaxes(1, 2), factor)
 
     def score(self, model, rng, names):
@@ -185,7 +188,7 @@ class _Truth:
     def model(self, runs: int) -> GaussianModel:
         """The truth as a model of every run, to be sampled from."""
         mean, root = (np.broadcast_to(a, (runs, *a.shape)) for a in (self.mean, self.root))
-        return GaussianModel(mean, self.covariance, root)
+        return GaussianModel(mean, root)
 
     def rows(self, runs: int, size: int, d: int, rng: np.random.Generator) -> np.ndarray:
         """Explicit points, shape (runs, size, d)."""
@@ -215,7 +218,7 @@ class _Truth:
 
     def scores(self, model: GaussianModel, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         gap = model.mean - self.mean
-        trace = np.trace(model.covariance, axis1=1, axis2=2)
+        trace = np.einsum("rij,rij->r", model.factor, model.factor)
         square = (gap**2).sum(axis=1)
         out = {}
         if {"log_det_ratio", "kl"} & set(names):
@@ -249,8 +252,8 @@ class _Truth:
 
     def _bures(self, model, trace):
         """Squared Bures distance tr Σ + tr Σ₀ − 2 tr(Σ₀^½ Σ Σ₀^½)^½ between the covariances."""
-        product = self.root.T @ model.covariance @ self.root
-        values = np.sqrt(np.clip(np.linalg.eigvalsh(product), 0, None))
+        half = self.root.T @ model.factor
+        values = np.sqrt(np.clip(np.linalg.eigvalsh(half @ half.swapaxes(1, 2)), 0, None))
         if np.array_equal(self.covariance, np.eye(self.mean.size)):
             # Σ (√λ − 1)², the same number without the cancellation that would show for n of 10**13.
             return ((values - 1) ** 2).sum(axis=1)

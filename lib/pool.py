@@ -84,7 +84,7 @@ class Moments:
         weight = other.size / size
         delta = other.mean - self.mean
         scatter = self.scatter + other.scatter
-        scatter += (self.size * weight) * (delta[:, :, None] * delta[:, None, :])
+        scatter += (self.size * weight * delta)[:, :, None] * delta[:, None, :]
         return Moments(size, self.mean + weight * delta, scatter)
 
     def take(self, k: int, rng: np.random.Generator) -> Moments:
@@ -121,12 +121,11 @@ def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.nd
     factor = np.zeros((runs, d, columns))
     if columns == 0:
         return factor
-    rng_diagonal, rng_below = rng.spawn(2)
     diagonal = np.arange(columns)
-    factor[:, diagonal, diagonal] = np.sqrt(rng_diagonal.chisquare(float(degrees) - diagonal, size=(runs, columns)))
+    factor[:, diagonal, diagonal] = np.sqrt(rng.chisquare(float(degrees) - diagonal, size=(runs, columns)))
     if d > 1:
         below = _below(d, columns)
-        factor[:, below[0], below[1]] = rng_below.standard_normal((runs, len(below[0])))
+        factor[:, below[0], below[1]] = rng.spawn(1)[0].standard_normal((runs, len(below[0])))
     return factor
 
 
@@ -180,27 +179,35 @@ def merged(train: TrainingSet) -> Batch:
 class Pool:
     """What a regime may compose from, in one block of runs.
 
-    `original` is the first real set; `real` and `synthetic` are the newest batches of either kind, or the union of all
-    so far if the regime `accumulates`; `newest` is the newest synthetic batch by itself; `previous` is the training set
-    of the generation before, for regimes that take from it.
+    `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a regime that
+    `accumulates`, `union` holds everything so far, as one batch: a statistic costs the same at every generation. `previous` is
+    the training set of the generation before, for regimes that take from it.
     """
 
     original: Batch
     streams: Streams
-    accumulates: bool
-    real: Batch = None
+    union: Batch | None = None
+    real: Batch | None = None
     synthetic: Batch | None = None
-    newest: Batch | None = None
     previous: TrainingSet = ()
+    union_real: int = 0
     _subsets: dict[int, Batch] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.union_real = 0 if self.union is None else self.union.size
 
     def add(self, *, real: Batch | None, synthetic: Batch | None) -> None:
         """Take in a generation's new batches."""
-        self.newest = synthetic
-        for name, batch in (("real", real), ("synthetic", synthetic)):
-            held = getattr(self, name)
-            if batch is not None:
-                setattr(self, name, held.merge(batch) if self.accumulates and held is not None else batch)
+        self.real, self.synthetic = real, synthetic
+        if self.union is not None:
+            for batch in (real, synthetic):
+                if batch is not None:
+                    self.union = self.union.merge(batch)
+            self.union_real += 0 if real is None else real.size
+
+    def everything(self, newest: int) -> Part:
+        """All data so far; `newest` is the newest model that has samples among them."""
+        return Part(self.union, origin=newest, real=self.union_real / self.union.size)
 
     def subset(self, k: int) -> Batch:
         """`k` samples of the original set, the same ones at every generation."""

@@ -150,7 +150,7 @@ class _Line:
         self.result = shared
         original = shared["real"]
         start = self._reduced(original, keep_rows=self.regime.needs_take)
-        self.pool = pool.Pool(original, self.streams, self.regime.accumulates, real=start)
+        self.pool = pool.Pool(original, self.streams, union=start if self.regime.accumulates else None)
         self.pool.previous = (pool.Part(start, origin=0, real=1.0),)
         self.train = self.pool.previous
         return shared
@@ -171,7 +171,7 @@ class _Line:
             batches = {k: stored[k] for k in ("synthetic", "real") if k in stored}
         self.used += draws.real
         self.pool.add(real=batches.get("real"), synthetic=batches.get("synthetic"))
-        self.train = self.regime.compose(self.pool, step, self.streams(t, "compose"))
+        self.train = self.regime.compose(self.pool, step, self.streams(t, "compose") if self.regime.needs_take else None)
         self.pool.previous = self.train if self.regime.needs_take else ()
         if stored is None:
             stored = batches | self._fitted(self.train, t)
@@ -181,15 +181,19 @@ class _Line:
 
     def _sampled(self, t, size):
         model = self.result["model"]
-        source = self.pool.original if self.inputs_from == "real" or self.pool.newest is None else self.pool.newest
-        inputs = self.world.inputs(source, size, self.streams(t, "inputs"))
+        newest = self.pool.synthetic
+        source = self.pool.original if self.inputs_from == "real" or newest is None else newest
+        inputs = self.world.inputs(source, size, self._stream(t, "inputs"))
         batch = self.world.sample(model, size, inputs, self.streams(t, "sample"))
         return batch if self.select is None else self.select(batch, self.streams(t, "select"))
 
     def _fitted(self, train, t):
-        fit = self.world.fit(train, self.streams(t, "fit"))
-        scored = self.world.score(fit.model, self.streams(t, "score"), self.names)
+        fit = self.world.fit(train, self._stream(t, "fit"))
+        scored = self.world.score(fit.model, self._stream(t, "score"), self.names)
         return {"model": fit.model, "steps": fit.steps, "examples": fit.examples, "scores": scored}
+
+    def _stream(self, t, purpose):
+        return self.streams(t, purpose) if purpose in self.world.random else None
 
     def _reduced(self, batch, keep_rows):
         return batch if keep_rows else self.world.reduce(batch)

@@ -38,8 +38,8 @@ def portion(fraction: float, n: int) -> int:
 
 
 class Regime:
-    """What all regimes share. `accumulates`: the pool keeps every batch. `needs_take`: rows must be kept as rows, because
-    subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once."""
+    """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: rows must be kept as rows,
+    because subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once."""
 
     accumulates = False
     needs_take = False
@@ -49,7 +49,7 @@ class Regime:
         return Draws(synthetic=step.n)
 
     def compose(self, pool: Pool, step: Step, rng: np.random.Generator) -> TrainingSet:
-        """The training set of this generation."""
+        """The training set of this generation. `rng` is a stream for regimes that draw subsets (`needs_take`), else None."""
         raise NotImplementedError(f"{type(self).__name__} must say how it composes a training set")
 
     def check(self, sizes: list[int]) -> None:
@@ -89,7 +89,7 @@ class Accumulate(Regime):
     accumulates = True
 
     def compose(self, pool, step, rng):
-        return Part(pool.real, origin=0, real=1.0), self._newest(pool, step)
+        return (pool.everything(step.generation - 1),)
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class AccumulateSubsample(Regime):
     needs_take = True
 
     def compose(self, pool, step, rng):
-        everything = Part(pool.real, origin=0, real=1.0), self._newest(pool, step)
-        return (Part(merged(everything).take(step.n, rng), origin=step.generation - 1, real=real_share(everything)),)
+        everything = pool.everything(step.generation - 1)
+        return (Part(everything.batch.take(step.n, rng), everything.origin, everything.real),)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class RealOnly(Regime):
         return Draws(real=step.n if self.grow else 0)
 
     def compose(self, pool, step, rng):
-        return (Part(pool.real, origin=0, real=1.0),)
+        return (pool.everything(newest=0),)
 
     def __str__(self):
         return "RealOnly" if self.grow else "RealOnly(refit)"

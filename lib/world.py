@@ -27,10 +27,12 @@ class Fit:
 class World:
     """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass.
 
-    `scores` names what `score` can compute, with a leading run axis; `extras` what it computes on request only (through
+    `random` names the methods beside `real` and `sample` that use the stream they are given; the others get None (making a
+    stream costs as much as a small matrix product). `scores` names what `score` can compute, with a leading run axis; `extras` what it computes on request only (through
     `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row", "column")}`.
     """
 
+    random: tuple[str, ...] = ("inputs", "fit", "score")
     scores: tuple[str, ...] = ()
     extras: dict[str, tuple[str, ...]] = {}
     batches: tuple[type, ...] = (pool.Rows,)

@@ -42,7 +42,7 @@ def play(regime, generations):
     """Run a regime over numbered batches: 0 the real set, k synthetic from model k, 100 + t fresh real data at t."""
     streams = Streams(seed=1, block=0)
     original = batch(0, N)
-    held = pool.Pool(original, streams, regime.accumulates, real=original)
+    held = pool.Pool(original, streams, union=original if regime.accumulates else None)
     held.previous = (pool.Part(original, 0, 1.0),)
     train = held.previous
     for t in range(2, generations + 1):
