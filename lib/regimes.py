@@ -94,7 +94,7 @@ class Accumulate(Regime):
 
 @dataclass(frozen=True)
 class AccumulateSubsample(Regime):
-    """The pool keeps everything, a fit sees n samples drawn from it without replacement (Kazdan et al. 2024)."""
+    """The pool keeps everything, a fit sees n samples drawn from it without replacement (Kazdan et al. 2025)."""
 
     accumulates = True
     needs_take = True

@@ -170,7 +170,7 @@ CLAIMS = (
     Claim(
         "kazdan-between",
         2,
-        "Kazdan et al. 2024",
+        "Kazdan et al. 2025",
         "A fixed-size part of the accumulated pool does worse than all of it, and better than replacing.",
         "between the two",
         _between,
