@@ -63,7 +63,7 @@ def test_the_general_mixture_law_meets_keep_where_they_meet():
     # The recursion for β > 0 at a β too small to hold a sample is Keep's, computed another way.
     near = Mixture(0.7, 0.0, 0.3)
     sizes = np.full(9, 20.0)
-    variance, error = theory._law(Keep(0.3), sizes, False)
+    variance, error = theory.gaussian._law(Keep(0.3), sizes, False)
     alpha, beta, gamma = (c / 20 for c in near.counts(20))
     inner, distance = 1 - 1 / 20, 0.0
     for t in range(1, 9):

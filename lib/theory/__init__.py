@@ -1,0 +1,33 @@
+"""Exact laws, drawn over the simulations and used as their oracles: one module per world, each law with its source."""
+
+from lib.theory.gaussian import (
+    EULER_SUM,
+    accumulate_error_bound,
+    accumulate_variance_limit,
+    c4,
+    expected_error,
+    expected_variance,
+    expected_w2_replace,
+    growth_error_factor,
+    log_drift,
+    log_spread,
+    replace_growth_factor,
+    survival_bound,
+    variance_quantiles_replace,
+)
+
+__all__ = [
+    "EULER_SUM",
+    "accumulate_error_bound",
+    "accumulate_variance_limit",
+    "c4",
+    "expected_error",
+    "expected_variance",
+    "expected_w2_replace",
+    "growth_error_factor",
+    "log_drift",
+    "log_spread",
+    "replace_growth_factor",
+    "survival_bound",
+    "variance_quantiles_replace",
+]
