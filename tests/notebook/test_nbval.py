@@ -47,7 +47,7 @@ def nbval(folder, *options):
 
 
 def spoil(folder):
-    with (folder / "lib" / "theory.py").open("a") as file:
+    with (folder / "lib" / "theory" / "__init__.py").open("a") as file:
         file.write(SPOILED)
 
 
