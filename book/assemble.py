@@ -1,54 +1,43 @@
 """The source tree that the pages are built from: prose, executed chapters, ledger and provenance, all under _build."""
 
+import base64
 import json
-import platform
 import shutil
-import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 from setup_cell import ROOT, is_reserved, read_config
 
 LEDGER = "<!-- ledger -->"
+PICTURE = Path("book", "_static", "argument.png")
+PICTURE_SOURCE = ("02-gaussian.ipynb", "fig-gaussian-accumulate")
 NAMED = ("numpy", "scipy", "torch", "xarray")
-
-
-def git(*arguments):
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def processor():
-    """Name of what computed: the first GPU that torch sees, else the processor."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return (names or [platform.processor() or platform.machine()])[0]
 
 
 def collect_provenance(seconds):
     """What the pages say about where their numbers come from; `seconds` maps a chapter's page to its run time."""
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        changed = bool(git("status", "--porcelain"))
-    except FileNotFoundError:  # no git on this machine
-        commit, changed = None, False
+    from lib.records import provenance
+
+    found = provenance()
     return {
-        "commit": commit or "unknown (not a git checkout)",
-        "changed": bool(commit) and changed,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in NAMED}},
-        "device": processor(),
+        "commit": found["commit"][:12] if found["commit"] else "unknown (not a git checkout)",
+        "changed": found["changed"],
+        "date": found["date"][:16].replace("T", " ") + " UTC",
+        "versions": {"python": found["python"], **{name: found["versions"][name] for name in NAMED}},
+        "device": found["device"],
         "seconds": {page: round(value, 1) for page, value in seconds.items()},
     }
+
+
+def draw_argument(executed, target):
+    """The picture of the front page and the README: a figure of an executed chapter, as the chapter drew it."""
+    name, figure = PICTURE_SOURCE
+    for cell in json.loads((executed / name).read_text(encoding="utf-8"))["cells"]:
+        if cell["metadata"].get("mystnb", {}).get("figure", {}).get("name") == figure:
+            (png,) = (o["data"]["image/png"] for o in cell["outputs"] if "image/png" in o.get("data", {}))
+            (target / PICTURE).write_bytes(base64.b64decode("".join(png)))
+            return
+    raise ValueError(f"{name} has no figure {figure}, which the front page shows")
 
 
 def fill_front_page(text, results):
@@ -70,6 +59,7 @@ def assemble(target, executed, results, provenance):
     (target / "notebooks").mkdir()
     for path in executed.glob("*.ipynb"):
         shutil.copyfile(path, target / "notebooks" / path.name)
+    draw_argument(executed, target)
     page = target / "book" / "index.md"
     page.write_text(fill_front_page(page.read_text(encoding="utf-8"), results), encoding="utf-8")
     (target / "provenance.json").write_text(json.dumps(provenance, indent=1))

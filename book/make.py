@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import nbformat
-from assemble import assemble, collect_provenance
+from assemble import PICTURE_SOURCE, assemble, collect_provenance, draw_argument
 from execute import Chapter, report, run_all
 from setup_cell import ROOT, read_config, stamp
 
@@ -109,6 +109,8 @@ def notebooks(arguments):
         notebook = tidy(nbformat.read(chapter.output, as_version=4))
         nbformat.write(notebook, chapter.output)
         os.replace(chapter.output, ROOT / "notebooks" / chapter.output.name)
+        if chapter.output.name == PICTURE_SOURCE[0]:
+            draw_argument(ROOT / "notebooks", ROOT)
         found.mkdir(parents=True, exist_ok=True)
         for ending in (".nc", ".json"):
             if (results / f"{chapter.number}{ending}").exists():

@@ -91,7 +91,9 @@ class Line:
             aside.rename(target)
         except OSError as error:
             done = f"generations up to {generation - 1} are kept"
-            raise OSError(error.errno, f"checkpoint {str(target)!r} cannot be written ({error.strerror}); {done}") from error
+            raise OSError(
+                error.errno, f"checkpoint {str(target)!r} cannot be written ({error.strerror}); {done}"
+            ) from error
 
     def read(self, generation: int, world) -> dict[str, Any] | None:
         """A stored generation, or None if it is not finished."""
@@ -113,7 +115,13 @@ def _compare(folder: Path, stored: dict, wanted: dict) -> None:
             refuse(name, wanted.get(name), f"{stored.get(name)!r}, the setting of checkpoint {str(folder)!r}")
     common = min(len(stored["sizes"]), len(wanted["sizes"]))
     if stored["sizes"][:common] != wanted["sizes"][:common]:
-        refuse("n", wanted["sizes"][:common], f"{stored['sizes'][:common]}, the set sizes of checkpoint {str(folder)!r}")
+        refuse(
+            "n", wanted["sizes"][:common], f"{stored['sizes'][:common]}, the set sizes of checkpoint {str(folder)!r}"
+        )
     for label in stored["regimes"].keys() & wanted["regimes"].keys():
         if stored["regimes"][label] != wanted["regimes"][label]:
-            refuse("regimes", wanted["regimes"][label], f"{stored['regimes'][label]} under the label {label!r}, as in checkpoint {str(folder)!r}")
+            refuse(
+                "regimes",
+                wanted["regimes"][label],
+                f"{stored['regimes'][label]} under the label {label!r}, as in checkpoint {str(folder)!r}",
+            )

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 INK = "#222222"
 _STYLES = {
@@ -68,15 +69,16 @@ def trajectory(
     values: xr.DataArray,
     *,
     label: str | None = None,
-    band: tuple[float, float] | None = (0.05, 0.95),
+    band: tuple[float, float] | str | None = (0.05, 0.95),
     center: str = "median",
     law: np.ndarray | None = None,
     marks: int = 8,
     **look: Any,
 ) -> None:
-    """Draw one regime's score against the generation: median (or mean) over runs, a quantile band, the exact law.
+    """Draw one regime's score against the generation: median (or mean) over runs, a band, the exact law.
 
-    `values` has dims (generation, run) and a scalar coordinate `regime`.
+    `values` has dims (generation, run) and a scalar coordinate `regime`. `band` is a pair of quantiles over runs, or "mean"
+    for the 95% interval of the mean, or None.
     """
     regime = str(values.coords["regime"].item())
     look = style(regime) | look
@@ -85,7 +87,13 @@ def trajectory(
     every = max(1, len(t) // marks)
     ax.plot(t, middle, label=label or regime, markevery=every, **look)
     if band is not None:
-        low, high = values.quantile(list(band), dim="run")
+        if band == "mean":
+            half = (
+                stats.t.ppf(0.975, values.sizes["run"] - 1) * values.std("run", ddof=1) / np.sqrt(values.sizes["run"])
+            )
+            low, high = middle - half, middle + half
+        else:
+            low, high = values.quantile(list(band), dim="run")
         ax.fill_between(t, low, high, color=look["color"], alpha=0.16, linewidth=0)
     if law is not None:
         exact(ax, t, law)
@@ -96,27 +104,29 @@ def exact(ax: plt.Axes, t: np.ndarray, law: np.ndarray, label: str | None = None
     ax.plot(t, law, color=INK, linewidth=0.9, linestyle="-", marker=None, zorder=5, label=label)
 
 
-def images(pictures: np.ndarray, rows: list[str], columns: list[str], title: str = "") -> plt.Figure:
-    """A grid of small greyscale pictures, shape (rows, columns, per cell, height, width), values in [0, 1]."""
-    r, c, k, height, width = pictures.shape
-    fig, axes = plt.subplots(r, c, figsize=(7.4, 0.35 + 7.0 * r / c / max(1, k) * 1.25), squeeze=False)
-    for i in range(r):
-        for j in range(c):
-            strip = np.concatenate(list(np.pad(pictures[i, j], ((0, 0), (1, 1), (1, 1)), constant_values=1.0)), axis=0)
-            axes[i, j].imshow(1 - np.clip(strip, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes[i, j].set(xticks=[], yticks=[])
-            axes[i, j].grid(False)
-            for spine in axes[i, j].spines.values():
-                spine.set_visible(False)
-            if i == 0:
-                axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
-        axes[i, 0].set_ylabel(rows[i], rotation=0, ha="right", va="center", fontsize=9.5)
-    if title:
-        fig.suptitle(title)
+def images(pictures: np.ndarray, rows: list[str], columns: list[str], across: int = 5) -> plt.Figure:
+    """A table of small grey pictures, dark on light: shape (rows, columns, per cell, height, width), values in [0, 1], each
+    cell a block `across` pictures wide."""
+    r, c, k = pictures.shape[:3]
+    fig, axes = plt.subplots(r, c, figsize=(8.2, 0.3 + 7.6 * r / c * -(-k // across) / across), squeeze=False)
+    for i, j in np.ndindex(r, c):
+        framed = np.pad(np.clip(pictures[i, j], 0, 1), ((0, -k % across), (1, 1), (1, 1)))
+        block = np.block([list(framed[line : line + across]) for line in range(0, len(framed), across)])
+        axes[i, j].imshow(1 - block, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes[i, j].set(xticks=[], yticks=[])
+        axes[i, j].grid(False)
+        axes[i, j].spines[:].set_visible(False)
+        if i == 0:
+            axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
+        if j == 0:
+            axes[i, j].set_ylabel(rows[i], fontsize=9.5)
+    fig.tight_layout(pad=0.4)
     return fig
 
 
-def finish(ax: plt.Axes, *, xlabel: str = "generation $t$", ylabel: str = "", title: str = "", legend: bool = True) -> None:
+def finish(
+    ax: plt.Axes, *, xlabel: str = "generation $t$", ylabel: str = "", title: str = "", legend: bool = True
+) -> None:
     """Name the axes with their units, and place the legend where it covers no data."""
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if legend:

@@ -100,7 +100,9 @@ class Gaussian(World):
         if self.sampler == "statistic":
             for regime in regimes:
                 if regime.needs_take:
-                    refuse("sampler", "statistic", f'"explicit" for {regime}: it draws subsets, which moments cannot give')
+                    refuse(
+                        "sampler", "statistic", f'"explicit" for {regime}: it draws subsets, which moments cannot give'
+                    )
 
     def real(self, runs, size, rng, used):
         rng = child(rng, used)
@@ -204,7 +206,9 @@ class _Truth:
             # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the unit steps of a distribution function on the integers.
             steps = np.arange(truth.ppf(1e-15), truth.isf(1e-15))
             return float(stats.norm.pdf(stats.norm.ppf(truth.cdf(steps))).sum())
-        z = np.linspace(0, 30, 1 << 16)  # beyond 30 some quantile functions overflow; what is left out is below rounding
+        z = np.linspace(
+            0, 30, 1 << 16
+        )  # beyond 30 some quantile functions overflow; what is left out is below rounding
         upper, lower = truth.isf(stats.norm.sf(z)), truth.ppf(stats.norm.sf(z))
         return float(np.trapezoid((upper - lower) * z * stats.norm.pdf(z), z))
 
@@ -274,10 +278,14 @@ def _moments(truth: Any, d: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and covariance (d, d) of a frozen scipy distribution."""
     if hasattr(truth, "ppf"):
         return np.full(d, float(truth.mean())), float(truth.var()) * np.eye(d)
-    if hasattr(truth, "df") and hasattr(truth, "shape") and hasattr(truth, "loc"):  # multivariate t has no moments' methods
+    if (
+        hasattr(truth, "df") and hasattr(truth, "shape") and hasattr(truth, "loc")
+    ):  # multivariate t has no moments' methods
         scale = truth.df / (truth.df - 2) if truth.df > 2 else np.nan
         return np.atleast_1d(truth.loc), np.atleast_2d(truth.shape) * scale
     if hasattr(truth, "mean") and hasattr(truth, "cov") and hasattr(truth, "rvs"):
         mean, covariance = (getattr(truth, name) for name in ("mean", "cov"))
-        return np.atleast_1d(mean() if callable(mean) else mean), np.atleast_2d(covariance() if callable(covariance) else covariance)
+        return np.atleast_1d(mean() if callable(mean) else mean), np.atleast_2d(
+            covariance() if callable(covariance) else covariance
+        )
     refuse("truth", truth, "None or a frozen scipy.stats distribution with mean, covariance and rvs")

@@ -46,7 +46,9 @@ class Rows:
         _check_take(k, self.size)
         runs = self.values.shape[0]
         order = rng.random((runs, self.size))
-        index = np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k] if k < self.size else np.argsort(order, axis=1)
+        index = (
+            np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k] if k < self.size else np.argsort(order, axis=1)
+        )
         # argpartition leaves the chosen rows in an order of its own; sorted indices make the result canonical.
         index.sort(axis=1)
         return Rows(np.take_along_axis(self.values, index.reshape(runs, k, *[1] * (self.values.ndim - 2)), axis=1))

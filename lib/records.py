@@ -29,10 +29,10 @@ def results_folder() -> Path:
 
 
 def provenance() -> dict[str, Any]:
-    """Commit (None outside a checkout), whether the tree differs from it, date, versions and processor."""
+    """Commit (None outside a checkout), whether the code differs from it, date (UTC), versions and processor."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "lib")),
+        "changed": bool(_git("status", "--porcelain", "--", "lib", "notebooks", ":!lib/results", ":!notebooks/*.ipynb")),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -73,19 +73,28 @@ def key(configuration: Mapping[str, Any]) -> str:
 
 
 def summary(data: xr.Dataset) -> xr.Dataset:
-    """A data set of `recurse` small enough to commit: mean and quantiles over runs, and the first runs themselves, at up to
-    40 generations (all of them early, then about evenly on a log scale), in single precision."""
-    generations = data["generation"].values
-    chosen = np.unique(np.geomspace(1, len(generations), min(len(generations), KEPT_GENERATIONS)).round().astype(int)) - 1
+    """A data set of `recurse` small enough to commit: for each score a variable with dims (regime, generation, summary), where
+    `summary` is "mean", the quantiles over runs ("q05" … "q95") and the first runs themselves ("run 0" …), in single precision.
+
+    Up to 40 generations are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples, means)
+    stays in the notebook.
+    """
+    total = data.sizes["generation"]
+    chosen = np.unique(np.geomspace(1, total, min(total, KEPT_GENERATIONS)).round().astype(int)) - 1
     data = data.isel(generation=chosen)
-    # Scores only: what was kept for pictures (samples, means) has dimensions of its own and stays in the notebook.
-    scores = {name: v for name, v in data.data_vars.items() if v.dims == ("regime", "generation", "run")}
-    out = data.drop_vars([name for name in data.data_vars if "run" in data[name].dims]).drop_vars("run")
-    for name, values in scores.items():
-        out[f"{name}_mean"] = values.mean("run").astype("float32")
-        out[f"{name}_quantiles"] = values.quantile(list(QUANTILES), dim="run").astype("float32")
-        out[name] = values.isel(run=slice(KEPT_RUNS)).astype("float32")
-    return out.drop_vars("run", errors="ignore")
+    runs = min(KEPT_RUNS, data.sizes["run"])
+    labels = ["mean", *(f"q{100 * q:02.0f}" for q in QUANTILES), *(f"run {k}" for k in range(runs))]
+    out = data.drop_vars([name for name in data.variables if "run" in data[name].dims])
+    for name, values in data.data_vars.items():
+        if values.dims == ("regime", "generation", "run"):
+            array = values.values
+            parts = [
+                array.mean(axis=2)[..., None],
+                np.moveaxis(np.quantile(array, QUANTILES, axis=2), 0, -1),
+                array[..., :runs],
+            ]
+            out[name] = (("regime", "generation", "summary"), np.concatenate(parts, axis=2).astype("float32"))
+    return out.assign_coords(summary=labels)
 
 
 def leave(
@@ -104,7 +113,7 @@ def leave(
     aside.unlink(missing_ok=True)
     for number, (name, data) in enumerate(results.items()):
         small = summary(data)
-        encoding = {v: {"zlib": True, "complevel": 9} for v in small.data_vars if small[v].dtype.kind == "f"}
+        encoding = {v: {"zlib": True, "complevel": 9} for v in small.data_vars if small[v].ndim == 3}
         small.to_netcdf(aside, mode="w" if number == 0 else "a", group=name, engine="h5netcdf", encoding=encoding)
     if results:
         aside.replace(folder / f"{stem}.nc")
@@ -135,7 +144,9 @@ def read(chapter: int, folder: str | Path | None = None) -> tuple[dict[str, Any]
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent, timeout=10)
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

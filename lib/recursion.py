@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -82,7 +81,9 @@ def recurse(
     seed = whole("seed", seed, 0)
     if block is not None:
         block = whole("block", block, 1)
-    sizes = [whole("n" if not callable(n) else f"n({t})", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)]
+    sizes = [
+        whole("n" if not callable(n) else f"n({t})", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)
+    ]
     among("inputs_from", inputs_from, ("real", "previous"))
     names = _names("scores", world.scores if scores is None else scores, world.scores)
     extras = _names("keep", keep, tuple(world.extras))
@@ -171,7 +172,9 @@ class _Line:
             batches = {k: stored[k] for k in ("synthetic", "real") if k in stored}
         self.used += draws.real
         self.pool.add(real=batches.get("real"), synthetic=batches.get("synthetic"))
-        self.train = self.regime.compose(self.pool, step, self.streams(t, "compose") if self.regime.needs_take else None)
+        self.train = self.regime.compose(
+            self.pool, step, self.streams(t, "compose") if self.regime.needs_take else None
+        )
         self.pool.previous = self.train if self.regime.needs_take else ()
         if stored is None:
             stored = batches | self._fitted(self.train, t)
@@ -225,9 +228,16 @@ class _Output:
         dims = ("regime", "generation", "run")
         variables = {name: ((*dims, *self.world.extras.get(name, ())), v) for name, v in self.scores.items()}
         variables |= {name: (dims[:2], v, {"long_name": PER_GENERATION[name]}) for name, v in self.counts.items()}
-        coords = {"regime": list(self.regimes), "generation": np.arange(1, self.generations + 1), "run": np.arange(self.runs)}
+        coords = {
+            "regime": list(self.regimes),
+            "generation": np.arange(1, self.generations + 1),
+            "run": np.arange(self.runs),
+        }
         # NetCDF attributes hold numbers and text; whatever else a setting is, it is stored as JSON.
-        attrs = {k: v if isinstance(v, int | float | str) and not isinstance(v, bool) else json.dumps(v) for k, v in settings.items()}
+        attrs = {
+            k: v if isinstance(v, int | float | str) and not isinstance(v, bool) else json.dumps(v)
+            for k, v in settings.items()
+        }
         attrs = {k: str(v) if isinstance(v, int) and abs(v) >= 2**63 else v for k, v in attrs.items()}
         return xr.Dataset(variables, coords, attrs)
 
@@ -258,7 +268,9 @@ def _bar(progress: bool | None, total: int) -> tqdm:
     stream = _terminal()
     every = 0.1 if stream.isatty() else 10
     delay = 0 if progress else 3
-    return tqdm(total=total, unit="fit", file=stream, disable=progress is False, delay=delay, mininterval=every, leave=False)
+    return tqdm(
+        total=total, unit="fit", file=stream, disable=progress is False, delay=delay, mininterval=every, leave=False
+    )
 
 
 def _terminal():

@@ -6,6 +6,7 @@ trained on (`compose`). Generation 1 is fitted to the real data in every regime.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -244,9 +245,13 @@ class Mixture(Regime):
             _check_portion(name, getattr(self, name), sizes)
         if not self.fresh:
             _check_original("gamma", self.gamma, sizes)
-        for before, now in zip(sizes, sizes[1:], strict=False):
+        for before, now in itertools.pairwise(sizes):
             if self.counts(now)[1] > before:
-                refuse("beta", self.beta, f"at most the {before} samples of the previous set; {self.counts(now)[1]} asked for")
+                refuse(
+                    "beta",
+                    self.beta,
+                    f"at most the {before} samples of the previous set; {self.counts(now)[1]} asked for",
+                )
 
     def __str__(self):
         return f"Mixture({self.alpha:g}, {self.beta:g}, {self.gamma:g}{', fresh' if self.fresh else ''})"

@@ -41,4 +41,6 @@ def child(rng: np.random.Generator, index: int) -> np.random.Generator:
     parent = rng.bit_generator.seed_seq
     # A spawn key is a tuple of 32-bit words; a count of real samples may be larger than that.
     words = (index & 0xFFFFFFFF, index >> 32)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(parent.entropy, spawn_key=parent.spawn_key + words)))
+    return np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence(parent.entropy, spawn_key=parent.spawn_key + words))
+    )

@@ -84,7 +84,10 @@ def main() -> int:
     for name, measured, mark, larger in benchmarks():
         good = measured >= mark if larger else measured <= mark
         missed += not good
-        print(f"{'ok  ' if good else 'MISS'} {name}: {measured:.3g} ({'at least' if larger else 'at most'} {mark})", flush=True)
+        print(
+            f"{'ok  ' if good else 'MISS'} {name}: {measured:.3g} ({'at least' if larger else 'at most'} {mark})",
+            flush=True,
+        )
     return int(missed > 0)
 
 

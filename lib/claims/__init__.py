@@ -107,14 +107,20 @@ def ledger(folder: str | Path) -> list[tuple[Claim, dict]]:
         stored = {finding["id"]: finding for finding in json.loads(path.read_text())["findings"]}
         claims = of_chapter(chapter)
         if set(stored) != {claim.id for claim in claims}:
-            refuse("findings", sorted(stored), f"one for each claim of chapter {chapter}: {sorted(c.id for c in claims)}")
+            refuse(
+                "findings", sorted(stored), f"one for each claim of chapter {chapter}: {sorted(c.id for c in claims)}"
+            )
         rows += [(claim, stored[claim.id]) for claim in claims]
     return rows
 
 
-def ledger_markdown(folder: str | Path, link: Callable[[int], str] = lambda chapter: f"[{chapter}](chapter-{chapter})") -> str:
+def ledger_markdown(
+    folder: str | Path, link: Callable[[int], str] = lambda chapter: f"[{chapter}](chapter-{chapter})"
+) -> str:
     """The ledger as a Markdown table: claim, source, verdict, and a link to the chapter that computed it."""
     rows = ["| claim | who says so | what we find | verdict | chapter |", "|---|---|---|---|---|"]
     for claim, found in ledger(folder):
-        rows.append(f"| {claim.statement} | {claim.source} | {found['measured']} | **{found['verdict']}** | {link(claim.chapter)} |")
+        rows.append(
+            f"| {claim.statement} | {claim.source} | {found['measured']} | **{found['verdict']}** | {link(claim.chapter)} |"
+        )
     return "\n".join(rows)

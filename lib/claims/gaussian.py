@@ -96,7 +96,9 @@ def _no_collapse(results):
 
 def _grown(results):
     data = results["regimes"]
-    found = intervals.difference(_last(data, "ReplaceGrown", "squared_mean_error"), _last(data, "Accumulate", "squared_mean_error"), LEVEL)
+    found = intervals.difference(
+        _last(data, "ReplaceGrown", "squared_mean_error"), _last(data, "Accumulate", "squared_mean_error"), LEVEL
+    )
     return Finding(
         verdict(found, above=0),
         f"a grown set of the newest samples leaves {found.estimate:.2g} more squared error than the accumulated set of the same size",

@@ -59,7 +59,9 @@ def z_scores(values, law):
 @pytest.fixture(scope="module", params=["mle", "unbiased"])
 def explicit(request):
     world = Gaussian(1, request.param, "explicit")
-    data = recurse(world, REGIMES, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error"))
+    data = recurse(
+        world, REGIMES, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
+    )
     return request.param, data
 
 
@@ -83,7 +85,9 @@ def test_the_one_oracle_for_all_regimes(explicit):
 def test_laws_hold_for_a_truth_that_is_not_gaussian(estimator, truth):
     regimes = [Replace(), Accumulate(), FreshReal(0.3)]
     world = Gaussian(1, estimator, "statistic", truth)
-    data = recurse(world, regimes, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error"))
+    data = recurse(
+        world, regimes, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
+    )
     for regime in regimes:
         of = data.sel(regime=str(regime))
         assert abs(z_scores(of["trace_ratio"], theory.expected_variance(regime, N, T, estimator))).max() < 4
@@ -112,7 +116,9 @@ def test_laws_of_growing_sets(estimator, growth):
     regimes = [Replace(), ReplaceGrown(), Accumulate(), RealOnly(), FreshReal(0.3), Keep(0.0)]
     world = Gaussian(1, estimator)
     regimes = [r for r in regimes if not r.needs_take]
-    data = recurse(world, regimes, n=sizes, generations=8, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error"))
+    data = recurse(
+        world, regimes, n=sizes, generations=8, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
+    )
     for regime in regimes:
         of = data.sel(regime=str(regime))
         assert abs(z_scores(of["trace_ratio"], theory.expected_variance(regime, sizes, 8, estimator))).max() < 4
@@ -196,7 +202,9 @@ def test_a_subset_split_off_moments_has_the_law_of_a_subset_of_points(n, d):
 def test_a_wrong_law_is_caught():
     """The tests above have power: a law off by one generation, or an estimator swapped, is far outside |z| < 4."""
     world = Gaussian(1, "mle", "statistic")
-    data = recurse(world, Accumulate(), n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error"))
+    data = recurse(
+        world, Accumulate(), n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
+    )
     late = theory.expected_error(Accumulate(), N, T + 1)[1:]
     assert abs(z_scores(data["squared_mean_error"].isel(regime=0), late)).max() > 4
     swapped = theory.expected_variance(Accumulate(), N, T, "unbiased")

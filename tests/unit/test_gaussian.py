@@ -62,7 +62,9 @@ def test_a_perfect_fit_scores_perfectly():
     assert [float(found[name][0]) for name in world.scores] == [1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("truth", [stats.expon(), stats.t(5), stats.uniform(-1, 3), stats.poisson(4)], ids=lambda t: t.dist.name)
+@pytest.mark.parametrize(
+    "truth", [stats.expon(), stats.t(5), stats.uniform(-1, 3), stats.poisson(4)], ids=lambda t: t.dist.name
+)
 def test_exact_w2_by_quantiles_and_the_gelbrich_bound(truth):
     world = Gaussian(1, truth=truth)
     assert world.scores == ("trace_ratio", "log_det_ratio", "squared_mean_error", "w2_squared", "gelbrich")
@@ -87,7 +89,9 @@ def test_a_normal_truth_is_a_gaussian_truth():
 @pytest.mark.parametrize("sampler", ["statistic", "explicit"])
 def test_other_truths_draw_their_own_points(sampler):
     world = Gaussian(2, "mle", sampler, stats.gamma(2))
-    data = recurse(world, [Accumulate(), FreshReal(0.5), RealOnly()], n=20_000, generations=3, runs=3, seed=0, keep="mean")
+    data = recurse(
+        world, [Accumulate(), FreshReal(0.5), RealOnly()], n=20_000, generations=3, runs=3, seed=0, keep="mean"
+    )
     assert_allclose(data["mean"], 2, atol=0.1)
     assert_allclose(data["trace_ratio"], 1, atol=0.1)
     assert "kl" not in data
@@ -120,7 +124,9 @@ def test_truths_that_cannot_be(make, message):
 
 
 def test_fewer_samples_than_dimensions():
-    data = recurse(Gaussian(8), [Replace(), Accumulate(), RealOnly()], n=5, generations=6, runs=3, seed=0, keep="covariance")
+    data = recurse(
+        Gaussian(8), [Replace(), Accumulate(), RealOnly()], n=5, generations=6, runs=3, seed=0, keep="covariance"
+    )
     assert np.isnan(data["log_det_ratio"].sel(regime=["Replace", "Accumulate"])).all()
     assert np.isnan(data["kl"].sel(regime="Accumulate")).all()
     for name in ("trace_ratio", "squared_mean_error", "w2_squared"):

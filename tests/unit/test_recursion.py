@@ -81,7 +81,9 @@ def test_independent_regimes_share_nothing():
 
 
 def test_sizes_may_depend_on_the_generation():
-    data = recurse(Gaussian(), [Replace(), Accumulate(), ReplaceGrown(), RealOnly()], **SMALL | {"n": lambda t: 10 * 2 ** (t - 1)})
+    data = recurse(
+        Gaussian(), [Replace(), Accumulate(), ReplaceGrown(), RealOnly()], **SMALL | {"n": lambda t: 10 * 2 ** (t - 1)}
+    )
     assert data["train_size"].sel(regime="Replace").values.tolist() == [10, 20, 40, 80]
     for regime in ("Accumulate", "ReplaceGrown", "RealOnly"):
         assert data["train_size"].sel(regime=regime).values.tolist() == [10, 30, 70, 150]
@@ -169,7 +171,15 @@ def test_bad_worlds_are_named(make, message):
 
 # Checkpoints
 
-REGIMES = [Replace(), Accumulate(), Keep(0.2), Keep(0.2, redraw=False), Mixture(0.5, 0.3, 0.2), FreshReal(0.3), RealOnly()]
+REGIMES = [
+    Replace(),
+    Accumulate(),
+    Keep(0.2),
+    Keep(0.2, redraw=False),
+    Mixture(0.5, 0.3, 0.2),
+    FreshReal(0.3),
+    RealOnly(),
+]
 
 
 def unbroken(**change):
@@ -192,7 +202,9 @@ def test_what_is_finished_is_not_computed_again(tmp_path, monkeypatch):
     xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
-@pytest.mark.parametrize("change", [{"n": 11}, {"seed": 4}, {"runs": 6}, {"scores": ["trace_ratio"]}, {"independent": True}])
+@pytest.mark.parametrize(
+    "change", [{"n": 11}, {"seed": 4}, {"runs": 6}, {"scores": ["trace_ratio"]}, {"independent": True}]
+)
 def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, change):
     whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
     name, value = next(iter(change.items()))
@@ -278,7 +290,9 @@ def test_memory_of_ten_thousand_runs_over_a_thousand_generations():
     print(data.nbytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True
+    )
     held, peak = map(int, done.stdout.split())
     assert held > 2 * 3 * 1000 * 10_000 * 8
     assert peak < 2**30

@@ -78,19 +78,29 @@ def test_limits():
         assert theory.accumulate_variance_limit(n) == pytest.approx(limit, abs=5e-5)
         assert theory.expected_variance(Accumulate(), n, 200_000)[-1] == pytest.approx(limit, abs=1e-4)
     assert theory.expected_variance(Accumulate(), 100, 200, "unbiased")[-1] == pytest.approx(0.99360, abs=1e-5)
-    assert 1000 * theory.expected_error(Accumulate(), 1000, 100_000, "unbiased")[-1] == pytest.approx(np.pi**2 / 6, abs=2e-3)
+    assert 1000 * theory.expected_error(Accumulate(), 1000, 100_000, "unbiased")[-1] == pytest.approx(
+        np.pi**2 / 6, abs=2e-3
+    )
 
 
 @pytest.mark.parametrize(
     ("regime", "factor"),
-    [(Accumulate(), 1.645), (AccumulateSubsample(), 2.93), (FreshReal(0.1), 5.24), (Keep(0.1), 6.18), (Keep(0.1, False), 14.67)],
+    [
+        (Accumulate(), 1.645),
+        (AccumulateSubsample(), 2.93),
+        (FreshReal(0.1), 5.24),
+        (Keep(0.1), 6.18),
+        (Keep(0.1, False), 14.67),
+    ],
     ids=str,
 )
 def test_error_in_units_of_the_first_fit(regime, factor):
     assert 1000 * theory.expected_error(regime, 1000, 50_000)[-1] == pytest.approx(factor, rel=2e-3)
 
 
-@pytest.mark.parametrize(("growth", "factor"), [(1, 1.645), (1.1, 1.599), (1.5, 1.469), (2, 1.372), (4, 1.208), (10, 1.092)])
+@pytest.mark.parametrize(
+    ("growth", "factor"), [(1, 1.645), (1.1, 1.599), (1.5, 1.469), (2, 1.372), (4, 1.208), (10, 1.092)]
+)
 def test_growing_sets_shrink_the_accumulated_error(growth, factor):
     assert theory.growth_error_factor(growth) == pytest.approx(factor, abs=5e-4)
     n = 10**6
@@ -105,7 +115,9 @@ def test_the_universal_bound_is_sharp():
     error = theory.expected_error(Accumulate(), lambda t: sizes[t - 1], 2, "unbiased")[-1]
     assert error * 10**6 < 2
     # One large batch after the first repeats its error in full.
-    assert 10**6 * theory.expected_error(Accumulate(), lambda t: [10**6, 10**6][t - 1], 2, "unbiased")[-1] == pytest.approx(1.25)
+    assert 10**6 * theory.expected_error(Accumulate(), lambda t: [10**6, 10**6][t - 1], 2, "unbiased")[
+        -1
+    ] == pytest.approx(1.25)
 
 
 def test_geometric_growth_bounds_replace_too():
