@@ -32,7 +32,9 @@ def provenance() -> dict[str, Any]:
     """Commit (None outside a checkout), whether the code differs from it, date (UTC), versions and processor."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--", "lib", "notebooks", ":!lib/results", ":!notebooks/*.ipynb")),
+        "changed": bool(
+            _git("status", "--porcelain", "--", "lib", "notebooks", ":!lib/results", ":!notebooks/*.ipynb")
+        ),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},

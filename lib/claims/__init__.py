@@ -117,10 +117,10 @@ def ledger(folder: str | Path) -> list[tuple[Claim, dict]]:
 def ledger_markdown(
     folder: str | Path, link: Callable[[int], str] = lambda chapter: f"[{chapter}](chapter-{chapter})"
 ) -> str:
-    """The ledger as a Markdown table: claim, source, verdict, and a link to the chapter that computed it."""
-    rows = ["| claim | who says so | what we find | verdict | chapter |", "|---|---|---|---|---|"]
+    """The ledger as a Markdown table of three columns, narrow enough for a phone: the claim with its source and a link to the
+    chapter that judged it, the verdict, and what was found."""
+    rows = ["| claim | verdict | what we find |", "|---|---|---|"]
     for claim, found in ledger(folder):
-        rows.append(
-            f"| {claim.statement} | {claim.source} | {found['measured']} | **{found['verdict']}** | {link(claim.chapter)} |"
-        )
+        where = f"*{claim.source}*; chapter {link(claim.chapter)}"
+        rows.append(f"| {claim.statement} ({where}) | **{found['verdict']}** | {found['measured']} |")
     return "\n".join(rows)
