@@ -86,8 +86,7 @@ def _no_collapse(results):
         word = LIMITED if far.low > 0 and left.high < whole.estimate / 2 else NOT_SUPPORTED
     return Finding(
         word,
-        f"the Fréchet distance ends {left.estimate:.3f} above that of the same real images refitted, {left.estimate / whole.estimate:.0%} of what "
-        "Replace adds",
+        f"the Fréchet distance ends {left.estimate:.3f} above that of the same real images refitted; Replace ends {whole.estimate:.3f} above it",
         left,
         f"Less than {MARGIN:.0%} of what Replace adds, for a verdict without limits; half of it or more, for none.",
     )
