@@ -33,7 +33,7 @@ test: venv ## lint, unit, statistical, notebook and browser tests, then every ch
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m pytest -n 2 --dist loadgroup tests
-	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env notebooks
+	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 	@$(RUN) tests/browser/chromium.py
 
 notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)

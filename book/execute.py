@@ -22,6 +22,8 @@ from tqdm.auto import tqdm
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Where a kernel starts, also when it runs a copy: the place where Jupyter and nbval start it.
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+# A cell that takes longer has lost its kernel: no chapter has a budget of more than a few minutes for the whole of it.
+CELL_SECONDS = 1200
 # The ledger's chapters read what the others found, so they come last.
 LAST = ("10", "13")
 
@@ -161,6 +163,7 @@ def execute_one(source, output):
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
+                execution_timeout=CELL_SECONDS,
                 cwd=str(NOTEBOOKS),
                 kernel_manager_class=OwnKernel,
                 shutdown_kernel="immediate",
