@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Where a kernel starts, also when it runs a copy: the place where Jupyter and nbval start it.
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-# A cell that takes longer has lost its kernel: no chapter has a budget of more than a few minutes for the whole of it.
+# A cell that takes longer has lost its kernel: no chapter's budget is more than a few minutes for the whole of it.
 CELL_SECONDS = 1200
 # The ledger's chapters read what the others found, so they come last.
 LAST = ("10", "13")

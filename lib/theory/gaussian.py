@@ -202,8 +202,16 @@ def log_drift(n: int, d: int = 1, estimator: str = "unbiased") -> float:
     """
     if n <= d:
         refuse("n", n, f"more than dimension={d} samples; the determinant is 0 otherwise")
-    drift = special.digamma((n - np.arange(1, d + 1)) / 2).sum() - d * np.log((n - 1) / 2)
+    i = np.arange(1, d + 1)
+    drift = (_digamma_minus_log((n - i) / 2) + np.log1p((1 - i) / (n - 1))).sum()
     return float(drift + (d * np.log1p(-1 / n) if estimator == "mle" else 0.0))
+
+
+def _digamma_minus_log(x: np.ndarray) -> np.ndarray:
+    """ψ(x) − ln x, by its asymptotic series where the two would cancel: at x of 10¹³ all digits would be lost."""
+    large = x > 1e3
+    series = -1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4)
+    return np.where(large, series, special.digamma(x) - np.log(x))
 
 
 def log_spread(n: int, d: int = 1) -> float:

@@ -1,5 +1,6 @@
 """The closed forms against each other, their limits and the numbers published for them."""
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -136,6 +137,14 @@ def test_exact_quantiles_of_one_generation_are_chi_squared():
 def test_the_drift_is_about_one_over_n():
     assert theory.log_drift(1000) == pytest.approx(-1 / 999, rel=1e-3)
     assert theory.log_drift(1000, estimator="mle") == pytest.approx(-2 / 1000, rel=2e-3)
+
+
+@pytest.mark.parametrize("n", [2_000, 2_003, 10**6, 10**13])
+def test_the_drift_keeps_its_digits(n):
+    # Reference with 40 digits, in two dimensions so that the logarithms of both arguments enter.
+    with mpmath.workdps(40):
+        exact = sum(mpmath.digamma(mpmath.mpf(n - i) / 2) - mpmath.log(mpmath.mpf(n - 1) / 2) for i in (1, 2))
+    assert theory.log_drift(n, 2) == pytest.approx(float(exact), rel=1e-10)
 
 
 def test_w2_under_mle_never_exceeds_two():
