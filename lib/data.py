@@ -102,7 +102,9 @@ def wikipedia_articles() -> tuple[str, ...]:
         from gensim.corpora.wikicorpus import extract_pages, filter_wiki
         from gensim.test.utils import datapath
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"the Wikipedia text comes with gensim, which cannot be imported ({error}): pip install gensim") from error
+        raise ModuleNotFoundError(
+            f"the Wikipedia text comes with gensim, which cannot be imported ({error}): pip install gensim"
+        ) from error
     with bz2.open(datapath(DUMP), "rt", encoding="utf-8") as dump:
         texts = [filter_wiki(text) for _, text, _ in extract_pages(dump, ("0",))]
     return tuple(text for text in texts if not text.lstrip().upper().startswith("#REDIRECT"))
