@@ -88,8 +88,10 @@ def images(name: str) -> Images:
 
 
 DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
-# Letters of any script, with apostrophes inside a word: "don't" is one word, the quotes of '\'\'bold\'\'' are none of it.
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+# A letter of any script; what is left out are word characters that are numbers, such as ² and ½.
+LETTER = r"[^\W\d_²³¹¼-¾]"
+# Apostrophes belong to a word inside it: "don't" is one word, the quotes of '\'\'bold\'\'' are none of it.
+WORD = re.compile(f"{LETTER}+(?:['’]{LETTER}+)*")
 
 
 @cache

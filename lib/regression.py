@@ -40,8 +40,8 @@ class Regression(World):
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
     weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every w*.
     sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it), exact in
-        law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which subsets take: those of the pool, and
-        those of a fixed design.
+        law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that draw subsets, and a
+        fixed design of which a part is labelled.
 
     Scores:
 
@@ -59,6 +59,7 @@ class Regression(World):
     weights: Any = None
     sampler: str = "statistic"
 
+    random = ()
     extras = {"weights": ("coordinate",)}
     batches = (Rows, Gram, Labels)
     model_type = RegressionModel
@@ -76,10 +77,6 @@ class Regression(World):
     @property
     def scores(self) -> tuple[str, ...]:
         return ("excess_risk", "shrinkage") if self._truth.any() else ("excess_risk",)
-
-    @property
-    def random(self) -> tuple[str, ...]:
-        return ("inputs",) if self.sampler == "explicit" else ()
 
     @cached_property
     def _truth(self) -> np.ndarray:
@@ -125,46 +122,48 @@ class Regression(World):
         if self._given is not None and sizes[0] % rows:
             refuse("n", sizes[0], f"whole copies of the given design of {rows} rows")
         for regime in regimes:
-            if self.sampler == "explicit":
-                if (most := most_samples(regime, sizes)) > MOST_ROWS:
-                    refuse(
-                        "n",
-                        sizes[0],
-                        f'at most {MOST_ROWS} explicit rows, {regime} comes to {most}; sampler="statistic" has no limit',
-                    )
-                continue
-            if regime.drawn_from(sizes):
+            if self.sampler == "explicit" and (most := most_samples(regime, sizes)) > MOST_ROWS:
+                refuse(
+                    "n",
+                    sizes[0],
+                    f'at most {MOST_ROWS} explicit rows, {regime} comes to {most}; sampler="statistic" has no limit',
+                )
+            if self.sampler == "statistic" and regime.drawn_from(sizes):
                 refuse(
                     "sampler",
                     "statistic",
                     f'"explicit" for {regime}: it draws subsets, which sums over rows cannot give',
                 )
-            if self._fresh:
-                continue
-            for draws in all_draws(regime, sizes):
-                # Real rows are new ones, of any number, unless the design is given.
-                asked = (draws.synthetic, draws.real if self._given is not None else 0)
-                if any(count % rows for count in asked):
-                    allowed = f'"fresh", or sampler="explicit", for {regime}: {max(asked)} rows are no whole copies of the design of {rows}'
-                    refuse("design", "fixed" if self._given is None else self._given.shape, allowed)
+            self._check_copies(regime, sizes, rows)
+
+    def _check_copies(self, regime, sizes, rows):
+        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good as any."""
+        if self._fresh or (self._given is None and self.sampler == "explicit"):
+            return
+        for draws in all_draws(regime, sizes):
+            # Real rows are new ones, of any number, unless the design is given.
+            for asked in (draws.synthetic, draws.real if self._given is not None else 0):
+                if asked % rows:
+                    part = f"for {regime}: {asked} rows are no whole copies of the design of {rows}"
+                    if self._given is None:
+                        refuse("design", "fixed", f'"fresh", or sampler="explicit", {part}')
+                    refuse("design", self._given.shape, f'"fixed" or "fresh" {part}')
 
     def real(self, runs, size, rng, used):
         truth = RegressionModel(np.broadcast_to(self._truth, (runs, self.dimension)))
         rng_design, rng_labels = child(rng, used).spawn(2)
         if self.sampler == "explicit":
-            x = (
-                rng_design.standard_normal((runs, size, self.dimension))
-                if self._given is None
-                else self._tiled(runs, size, rng_design)
-            )
+            fresh = self._given is None
+            x = rng_design.standard_normal((runs, size, self.dimension)) if fresh else self._tiled(runs, size)
             return self._labelled(truth, x, rng_labels)
         if self._given is not None:
-            root, rows = np.broadcast_to(self._given_root, (runs, *self._given_root.shape)), len(self._given)
+            root, rows = np.tile(self._given_root, (runs, 1, 1)), len(self._given)
         elif used or self._fresh:
             return self._sums(truth, size, rng_design, rng_labels)
         else:
             root, rows = bartlett(rng_design, runs, self.dimension, size), size
-        inverse = None if self.ridge else np.linalg.inv(root).swapaxes(1, 2)
+        # In the order in which a checkpoint gives it back: a product of transposed matrices may be rounded differently.
+        inverse = None if self.ridge else np.ascontiguousarray(np.linalg.inv(root).swapaxes(1, 2))
         return self._relabelled(truth, size, Labels(size, rows, root, np.empty(0), inverse), rng_labels)
 
     @cached_property
@@ -172,17 +171,20 @@ class Regression(World):
         return np.linalg.qr(self._given, mode="r").T
 
     def inputs(self, source, size, rng):
-        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs, size, d)."""
+        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs, size, d).
+
+        Explicit x are those of the source in their order, from the first again when all have been used.
+        """
         if self._fresh:
             return None
         if self.sampler == "statistic":
             return source
         if self._given is not None:
-            return self._tiled(source.values.shape[0], size, rng)
-        return _repeated(source.values[:, :, :-1], size, rng)
+            return self._tiled(source.values.shape[0], size)
+        return source.values[:, np.arange(size) % source.size, :-1]
 
-    def _tiled(self, runs, size, rng):
-        return _repeated(np.broadcast_to(self._given, (runs, *self._given.shape)), size, rng)
+    def _tiled(self, runs, size):
+        return np.tile(self._given, (runs, size // len(self._given), 1))
 
     def reduce(self, batch):
         # Rows of a fixed design stay rows: whoever labels them next needs their x.
@@ -192,7 +194,7 @@ class Regression(World):
         total = _statistic(train[0].batch)
         for part in train[1:]:
             total = total.merge(_statistic(part.batch))
-        if isinstance(total, Labels) and total.inverse is not None:
+        if isinstance(total, Labels) and not self.ridge:
             weights = total.inverse @ total.mean[:, :, None]
         else:
             sums = total.sums()
@@ -244,11 +246,3 @@ class Regression(World):
 
 def _statistic(batch: Rows | Gram | Labels) -> Gram | Labels:
     return Gram.of(batch) if isinstance(batch, Rows) else batch
-
-
-def _repeated(x: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` rows of x of shape (runs, rows, d): whole copies, and for what is left a random part of the rows, for each run."""
-    runs, rows, d = x.shape
-    copies, left = divmod(size, rows)
-    out = np.tile(x, (1, copies, 1))
-    return np.concatenate([out, Rows(x).take(left, rng).values], axis=1) if left else out
