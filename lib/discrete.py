@@ -18,7 +18,7 @@ from lib.checks import among, refuse, share, whole
 from lib.data import word_counts
 from lib.pool import Counts, Rows
 from lib.streams import child
-from lib.world import Fit, World
+from lib.world import Fit, World, all_draws
 
 MOST_ROWS = 10**8  # explicit samples per run
 
@@ -120,10 +120,15 @@ class Discrete(World):
         return np.sort(rarest[: np.searchsorted(held, self.tail * (1 - 1e-12)) + 1])
 
     def check(self, regimes, sizes, scores, named):
-        if self.sampler == "explicit" and max(sizes) > MOST_ROWS:
-            refuse("n", max(sizes), f'at most {MOST_ROWS} explicit samples; for more, sampler="statistic"')
         for regime in regimes:
             pool = regime.drawn_from(sizes)
+            most = max([pool, *sizes, *(max(draws.synthetic, draws.real) for draws in all_draws(regime, sizes))])
+            if self.sampler == "explicit" and most > MOST_ROWS:
+                refuse(
+                    "n",
+                    sizes[0],
+                    f'at most {MOST_ROWS} explicit samples, {regime} comes to {most}; for more, sampler="statistic"',
+                )
             if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
                 limit = f"{Counts.MOST_TO_TAKE_FROM} samples, from which on no subset is drawn (numpy's hypergeometric)"
                 refuse("n", sizes[0], f"pools below {limit}; {regime} draws from {pool}")

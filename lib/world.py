@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def check_real_rows(regimes: list, sizes: list[int], available: int, what: str) 
 
 def all_draws(regime: Regime, sizes: list[int]) -> list[Draws]:
     """What a regime will ask for at generations 2, 3, …, given the set sizes n_1, n_2, …"""
-    return [regime.draws(Step(t, sizes[t - 1], sum(sizes[:t]))) for t in range(2, len(sizes) + 1)]
+    return [regime.draws(Step(t, n, total)) for t, n, total in zip(count(1), sizes, accumulate(sizes))][1:]
 
 
 def most_samples(regime: Regime, sizes: list[int]) -> int:

@@ -42,7 +42,7 @@ def expected_squared_error(regime: Regime, n, generations: int) -> np.ndarray:
 def first_sample_miss(q, n: int) -> np.ndarray:
     """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is ever lost,
     because a count that has become positive never decreases."""
-    return np.exp(n * np.log1p(-_probabilities(q))) if n else np.ones_like(_probabilities(q))
+    return np.exp(-whole("n", n, 1) * _rate(_probabilities(q)))
 
 
 def lost(q, n, generations: int) -> np.ndarray:
@@ -54,8 +54,7 @@ def lost(q, n, generations: int) -> np.ndarray:
     """
     q = _probabilities(q)
     sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, whole("generations", generations, 1) + 1)]
-    with np.errstate(divide="ignore"):
-        rate = -np.log1p(-q)
+    rate = _rate(q)
     out = np.empty((generations, *q.shape))
     for t, ancestors in enumerate(_genealogy(sizes)):
         if ancestors.chances is None:
@@ -224,3 +223,9 @@ def _probabilities(q) -> np.ndarray:
     if not ((q >= 0) & (q <= 1)).all():
         refuse("q", q, "probabilities between 0 and 1")
     return q
+
+
+def _rate(q: np.ndarray) -> np.ndarray:
+    """−ln(1−q), without loss for small q; infinite for q = 1."""
+    with np.errstate(divide="ignore"):
+        return -np.log1p(-q)

@@ -185,6 +185,10 @@ REFUSED = [
     ({"n": 2**62, "regimes": Accumulate()}, "n=.*Accumulate comes to 18446744073709551616"),
     ({"n": 2**62, "regimes": ReplaceGrown()}, "n=.*ReplaceGrown comes to 18446744073709551616"),
     ({"n": 10**9, "world": Discrete(TRUTH, sampler="explicit")}, "n=1000000000 .*explicit samples"),
+    (
+        {"n": 10**8, "regimes": ReplaceGrown(), "world": Discrete(TRUTH, sampler="explicit")},
+        "ReplaceGrown comes to 400000000",
+    ),
     ({"scores": "entropy"}, "scores='entropy' .*'support'"),
 ]
 
@@ -397,6 +401,7 @@ def test_times_to_loss():
     [
         (lambda: laws.lost(1.5, 10, 3), "q=.*between 0 and 1"),
         (lambda: laws.lost(0.5, 0, 3), "n=0"),
+        (lambda: laws.first_sample_miss(-0.5, 3), "q=.*between 0 and 1"),
         (lambda: laws.lost(0.5, 10, 0), "generations=0"),
         (lambda: laws.mean_time_to_loss(10, 10), "count=10 .*between 1 and 9"),
         (lambda: laws.expected_support(TRUTH, 10, 3, "keep"), "regime='keep' .*'replace', 'accumulate'"),
