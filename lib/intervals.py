@@ -57,12 +57,21 @@ def separated(a, b, level: float = 0.95) -> bool:
 
 
 def median(values, level: float = 0.95) -> Interval:
-    """Distribution-free interval of the median between two order statistics (their ranks are binomial quantiles)."""
+    """Distribution-free interval of the median."""
+    return quantile(values, 0.5, level)
+
+
+def quantile(values, probability: float, level: float = 0.95) -> Interval:
+    """Distribution-free interval of a quantile between two order statistics, whose ranks are binomial quantiles. NaN ends where
+    there are too few values for the level."""
     ordered = np.sort(_values(values, 1))
-    rank = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
-    if rank < 1:
-        return Interval(float(np.median(ordered)), np.nan, np.nan, level)
-    return Interval(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[-rank]), level)
+    count, tail = ordered.size, (1 - level) / 2
+    low = int(stats.binom.ppf(tail, count, probability))
+    high = int(stats.binom.isf(tail, count, probability)) + 1
+    estimate = float(np.quantile(ordered, probability))
+    if low < 1 or high > count:
+        return Interval(estimate, np.nan, np.nan, level)
+    return Interval(estimate, float(ordered[low - 1]), float(ordered[high - 1]), level)
 
 
 def proportion(hits: int, trials: int, level: float = 0.95) -> Interval:

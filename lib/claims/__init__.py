@@ -84,7 +84,7 @@ def table(chapter: int, findings: Mapping[str, Finding]) -> str:
     rows = ["| claim | paper | here | 99% interval | verdict |", "|---|---|---|---|---|"]
     for claim in of_chapter(chapter):
         found = findings[claim.id]
-        interval = "–" if found.interval is None else found.interval.ends()
+        interval = "–" if found.interval is None else f"{found.interval:.3g}"
         paper = f"{claim.paper} ({claim.source})"
         rows.append(f"| {claim.statement} | {paper} | {found.measured} | {interval} | **{found.verdict}** |")
     changes = [f"*{claim.statement}* {findings[claim.id].change}" for claim in of_chapter(chapter)]

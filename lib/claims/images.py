@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lib import claims, intervals
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, Claim, Finding, verdict
+from lib.intervals import number
 
 
 def _at(results, score, regime, generation):
@@ -38,44 +39,57 @@ def _mitigated(results):
 
 
 def _slows_only(results):
-    own = _change(results, "frechet_distance", "Accumulate")
-    replaced = _change(results, "frechet_distance", "Replace")
-    holds = own.low > 0 and own.high < replaced.low
+    """On the score that the paper reports, the test loss, and at each number of steps that the chapter ran."""
+    own, replaced = _change(results, "test_nelbo", "Accumulate"), _change(results, "test_nelbo", "Replace")
+    longer = results["long"]["test_nelbo"].sel(regime="Accumulate")
+    longer = intervals.difference(longer.isel(generation=-1), longer.isel(generation=0), LEVEL)
+    if not (own.low > 0 and own.high < replaced.low):
+        word = NOT_SUPPORTED
+    else:
+        word = LIMITED if longer.low <= 0 else claims.SUPPORTED
     return Finding(
-        claims.SUPPORTED if holds else NOT_SUPPORTED,
-        f"under Accumulate the Fréchet distance still rises by {own.estimate:.3f}, against {replaced.estimate:.3f} under Replace",
+        word,
+        f"the test bound rises by {own.estimate:.1f} nats under Accumulate and by {replaced.estimate:.0f} under Replace; with twice the steps "
+        f"Accumulate's changes by {longer:.1f}",
         own,
-        "A rise under Accumulate whose interval contains 0, or one as large as under Replace.",
+        "A rise under Accumulate whose interval contains 0 or reaches Replace's; for a verdict without limits, a rise with twice the steps too.",
     )
 
 
 def _attributes(results):
-    own = _change(results, "class_entropy", "Accumulate")
-    replaced = _change(results, "class_entropy", "Replace")
+    """Against the refitted real images, so that what training alone does is not counted."""
+    accumulated, refitted = (_at(results, "class_entropy", r, -1) for r in ("Accumulate", "RealOnly(refit)"))
+    found = intervals.difference(accumulated, refitted, LEVEL)
+    # The ten digits are about equally frequent: their shares stand in for attributes and no digit is a minor one.
     return Finding(
-        verdict(own, below=0),
-        f"the entropy of the ten class shares changes by {intervals.number(own.estimate, '.2g')} nats under Accumulate, and by "
-        f"{intervals.number(replaced.estimate, '.2g')} under Replace",
-        own,
-        "A change under Accumulate whose interval contains 0.",
+        verdict(found, below=0, holds=LIMITED),
+        f"the entropy of the ten class shares ends {number(-found.estimate, '.2g')} nats below that of the same real images refitted; a stand-in, "
+        "since no digit is rare",
+        found,
+        "A difference whose interval contains 0; for a verdict without limits, a class that is rare in the real data.",
     )
+
+
+MARGIN = 0.1  # of the distance between Replace and refitted real images: closer than that counts as no collapse
 
 
 def _no_collapse(results):
     accumulated, refitted, replaced = (
         _at(results, "frechet_distance", r, -1) for r in ("Accumulate", "RealOnly(refit)", "Replace")
     )
-    gap = intervals.difference(accumulated, refitted, LEVEL)
+    left = intervals.difference(accumulated, refitted, LEVEL)
+    whole = intervals.difference(replaced, refitted, LEVEL)
     far = intervals.difference(replaced, accumulated, LEVEL)
-    if far.low <= 0:
-        word = NOT_SUPPORTED
+    if left.high < MARGIN * whole.estimate:
+        word = claims.SUPPORTED
     else:
-        word = claims.SUPPORTED if gap.low <= 0 else LIMITED
+        word = LIMITED if far.low > 0 and left.high < whole.estimate / 2 else NOT_SUPPORTED
     return Finding(
         word,
-        f"the Fréchet distance ends {far.estimate:.3f} below Replace's, and {gap.estimate:.3f} above that of the same real images refitted",
-        gap,
-        "No distance from Replace; or, for a verdict without limits, none from the refitted real images.",
+        f"the Fréchet distance ends {left.estimate:.3f} above that of the same real images refitted, {left.estimate / whole.estimate:.0%} of what "
+        "Replace adds",
+        left,
+        f"Less than {MARGIN:.0%} of what Replace adds, for a verdict without limits; half of it or more, for none.",
     )
 
 
@@ -85,13 +99,13 @@ CLAIMS = (
         6,
         "Shumailov et al. 2024, supplement",
         "An image model trained on its predecessor's images decays.",
-        "VAE on MNIST, shown as pictures",
+        "VAE on MNIST",
         _replaced,
     ),
     Claim(
         "thread-images",
         6,
-        "thread, tweet 10",
+        "thread, 11/N",
         "In vision too, accumulating mitigates the decay.",
         "VAE on CelebA",
         _mitigated,
@@ -101,7 +115,7 @@ CLAIMS = (
         6,
         "Gerstgrasser et al. 2024",
         "For the VAE, accumulating slows the decay and does not stop it.",
-        "test loss on CelebA rises slowly",
+        "CelebA: the test loss still rises",
         _slows_only,
     ),
     Claim(
@@ -115,7 +129,7 @@ CLAIMS = (
     Claim(
         "thread-no-collapse-images",
         6,
-        "thread, tweet 9",
+        "thread, 10/N",
         "With accumulating images there is no model collapse.",
         "“no model collapse”",
         _no_collapse,
