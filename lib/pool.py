@@ -1,14 +1,14 @@
 """Batches, training sets and the pool: what a world draws and what a regime composes from it.
 
 A *batch* holds samples of one kind for all runs at once, as rows (`Rows`) or as a sufficient statistic that merges
-(`Moments`). A *training set* is a tuple of parts. The *pool* holds what a regime may use: the original real data,
+(`Moments`, `Counts`). A *training set* is a tuple of parts. The *pool* holds what a regime may use: the original real data,
 the newest synthetic batch, the union of everything so far for regimes that accumulate, and the previous set.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -111,6 +111,40 @@ class Moments:
         difference = (map_back @ gap[:, :, None])[:, :, 0] / np.sqrt(k * (rest / self.size))
         factor = map_back @ subset
         return Moments(k, self.mean + (rest / self.size) * difference, factor @ factor.swapaxes(1, 2), factor)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each of K states occurs among the samples: `values` has shape (runs, K), int64; rows sum to `size`.
+
+    A sufficient statistic for any discrete distribution. Counts can be split again and again, exactly.
+    """
+
+    size: int
+    values: np.ndarray
+
+    # numpy draws the multivariate hypergeometric from fewer samples than this.
+    MOST_TO_TAKE_FROM: ClassVar[int] = 10**9
+
+    @classmethod
+    def of(cls, rows: Rows, states: int) -> Counts:
+        """The counts of explicit states 0 … K − 1 of shape (runs, size)."""
+        runs = rows.values.shape[0]
+        flat = rows.values + states * np.arange(runs)[:, None]
+        return cls(rows.size, np.bincount(flat.ravel(), minlength=runs * states).reshape(runs, states))
+
+    def merge(self, other: Counts) -> Counts:
+        """The counts of both batches together."""
+        return Counts(self.size + other.size, self.values + other.values)
+
+    def take(self, k: int, rng: np.random.Generator) -> Counts:
+        """The counts of `k` of the samples, drawn without replacement: multivariate hypergeometric, independently for each run."""
+        _check_take(k, self.size)
+        if k == self.size:
+            return self
+        if self.size >= self.MOST_TO_TAKE_FROM:
+            refuse("k", k, f"a subset of fewer than {self.MOST_TO_TAKE_FROM} samples; these are {self.size}")
+        return Counts(k, np.array([rng.multivariate_hypergeometric(run, k, method="marginals") for run in self.values]))
 
 
 def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from lib.checkpoint import Checkpoint
 from lib.checks import among, refuse, whole
 from lib.regimes import Regime, Step
 from lib.streams import Streams, regime_key
-from lib.world import World
+from lib.world import World, most_samples
 
 PER_GENERATION = {
     "real_share": "expected share of real samples in the training set",
@@ -89,6 +89,8 @@ def recurse(
     extras = _names("keep", keep, tuple(world.extras))
     for regime in labelled.values():
         regime.check(sizes)
+        if (most := most_samples(regime, sizes)) >= 2**63:
+            refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {regime} comes to {most}")
     world.check(list(labelled.values()), sizes, names, scores is not None)
 
     settings = world.settings() | {

@@ -56,6 +56,10 @@ class Regime:
     def check(self, sizes: list[int]) -> None:
         """Refuse set sizes n_1, n_2, … that the regime cannot serve, before any work."""
 
+    def drawn_from(self, sizes: list[int]) -> int:
+        """Size of the largest batch that a subset is drawn of, were it only once; 0 if none is. Some batches cannot be split."""
+        return 0
+
     def __str__(self) -> str:
         return type(self).__name__
 
@@ -104,6 +108,9 @@ class AccumulateSubsample(Regime):
         everything = pool.everything(step.generation - 1)
         return (Part(everything.batch.take(step.n, rng), everything.origin, everything.real),)
 
+    def drawn_from(self, sizes):
+        return sum(sizes) if len(sizes) > 1 else 0
+
 
 @dataclass(frozen=True)
 class Keep(Regime):
@@ -139,6 +146,9 @@ class Keep(Regime):
     def check(self, sizes):
         _check_portion("share", self.share, sizes)
         _check_original("share", self.share, sizes)
+
+    def drawn_from(self, sizes):
+        return sizes[0] if self.share and len(sizes) > 1 else 0
 
     def __str__(self):
         return f"Keep({self.share:g})" if self.redraw else f"Keep({self.share:g}, fixed)"
@@ -252,6 +262,10 @@ class Mixture(Regime):
                     self.beta,
                     f"at most the {before} samples of the previous set; {self.counts(now)[1]} asked for",
                 )
+
+    def drawn_from(self, sizes):
+        original = sizes[0] if self.gamma and not self.fresh and len(sizes) > 1 else 0
+        return max([original, *(sizes[:-1] if self.beta else [])])
 
     def __str__(self):
         return f"Mixture({self.alpha:g}, {self.beta:g}, {self.gamma:g}{', fresh' if self.fresh else ''})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from lib import pool
 from lib.checks import refuse
-from lib.regimes import Step
+from lib.regimes import Draws, Regime, Step
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,21 @@ class World:
 def check_real_rows(regimes: list, sizes: list[int], available: int, what: str) -> None:
     """Refuse set sizes n_1, n_2, … for which a regime would ask a finite corpus for more real rows than it has."""
     for regime in regimes:
-        steps = [Step(t, n, sum(sizes[:t])) for t, n in enumerate(sizes, start=1)]
-        needed = sizes[0] + sum(regime.draws(step).real for step in steps[1:])
+        needed = sizes[0] + sum(draws.real for draws in all_draws(regime, sizes))
         if needed > available:
             allowed = f"{regime} over {len(sizes)} generations needs {needed} real rows, has {available} {what}"
             refuse("n", sizes[0], allowed)
+
+
+def all_draws(regime: Regime, sizes: list[int]) -> list[Draws]:
+    """What a regime will ask for at generations 2, 3, …, given the set sizes n_1, n_2, …"""
+    return [regime.draws(Step(t, n, total)) for t, n, total in zip(count(1), sizes, accumulate(sizes))][1:]
+
+
+def most_samples(regime: Regime, sizes: list[int]) -> int:
+    """The largest number of samples per run that a regime ever holds in one batch or one training set."""
+    asked = [draws.synthetic + draws.real for draws in all_draws(regime, sizes)]
+    return max([*sizes, *asked, sizes[0] + sum(asked) if regime.accumulates else 0])
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Benchmarks as ratios measured in one run: medians of five, one BLAS thread. `make bench` runs this; exit code 1 if one misses.
 
-The anchor for the Gaussian is the plain loop that published code uses: concatenate all points, refit them with `np.cov`, draw
-new ones with `multivariate_normal`. Both sides score trace and mean.
+The anchors are the plain loops that published code uses. Gaussian: concatenate all points, refit them with `np.cov`, draw new ones
+with `multivariate_normal`; both sides score trace and mean. Regression: stack the design and all labels so far, refit by `pinv`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import time
 
 import numpy as np
 
+from lib.discrete import Discrete
 from lib.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import Accumulate
+from lib.regression import Regression
 
 REPEATS = 5
 BOTH = ("trace_ratio", "squared_mean_error")
@@ -30,6 +32,22 @@ def plain_loop(n: int, d: int, generations: int, seed: int) -> list[tuple[float,
         out.append((np.trace(covariance) / d, mean @ mean))
         if generation < generations - 1:
             points = np.concatenate([points, rng.multivariate_normal(mean, covariance, size=n)])
+    return out
+
+
+def stacked_loop(n: int, d: int, generations: int, seed: int) -> list[float]:
+    """Accumulate in regression as it is usually written: the same X labelled again, everything stacked and refitted."""
+    rng = np.random.default_rng(seed)
+    truth = np.full(d, d**-0.5)
+    x = rng.standard_normal((n, d))
+    all_x, all_y = x, x @ truth + rng.standard_normal(n)
+    out = []
+    for generation in range(generations):
+        weights = np.linalg.pinv(all_x) @ all_y
+        out.append(((weights - truth) ** 2).sum())
+        if generation < generations - 1:
+            all_x = np.concatenate([all_x, x])
+            all_y = np.concatenate([all_y, x @ weights + rng.standard_normal(n)])
     return out
 
 
@@ -49,6 +67,24 @@ def gaussian(runs: int = 1, scores=BOTH, n: int = 1000, d: int = 100, generation
     """Our side of the Gaussian benchmarks."""
     settings = {"n": n, "generations": generations, "runs": runs, "seed": 1, "scores": scores, "progress": False}
     return lambda: recurse(Gaussian(d, "unbiased"), Accumulate(), **settings)
+
+
+def regression(runs: int = 1, n: int = 1000, d: int = 100, generations: int = 30, design: str = "fixed"):
+    """Our side of the regression benchmarks."""
+    settings = {"n": n, "generations": generations, "runs": runs, "seed": 1, "scores": "excess_risk", "progress": False}
+    return lambda: recurse(Regression(d, design=design), Accumulate(), **settings)
+
+
+def discrete(world: Discrete, n: int = 10**3, generations: int = 100, runs: int = 1):
+    """Our side of the discrete benchmarks, every score included."""
+    settings = {"n": n, "generations": generations, "runs": runs, "seed": 1, "progress": False}
+    return lambda: recurse(world, Accumulate(), **settings)
+
+
+def singly(make, runs: int):
+    """As many runs one at a time."""
+    one = make(runs=1)
+    return lambda: [one() for _ in range(runs)]
 
 
 def vaes():
@@ -75,6 +111,27 @@ def benchmarks():
     yield "one generation at n = 10¹³ / at n = 10³", ratio(gaussian(runs=10, n=10**13), few), 1.3, False
     long, short = gaussian(runs=10, generations=800), gaussian(runs=10, generations=200)
     yield "a late generation / an early one", (ratio(long, short) * 200 - 200) / 600, 1.3, False
+
+    regression(generations=2)()
+    # At 100 generations the anchor takes minutes; both sides are timed at 30.
+    stacked = ratio(lambda: stacked_loop(1000, 100, 30, 1), singly(regression, 20), per=20)
+    yield "regression, accumulate, stacked loop / one run", stacked, 1000, True
+    for design in ("fixed", "fresh"):
+
+        def batch(runs, design=design):
+            return regression(runs, n=100, d=10, generations=100, design=design)
+
+        yield f"… 100 single runs / a batch of 100, {design} X, d = 10", ratio(singly(batch, 100), batch(100)), 5, True
+
+    zipf, words = Discrete("zipf", 100), Discrete("words")
+    yield "discrete, K = 100, at n = 10¹³ / at n = 10³", ratio(discrete(zipf, 10**13), discrete(zipf)), 3, False
+    first = ratio(discrete(words, 10**13, 1, 10), discrete(words, 10**3, 1, 10))
+    yield "… the first step with the words of Wikipedia", first, 3, False
+
+    def counted(runs):
+        return discrete(zipf, runs=runs)
+
+    yield "… 100 single runs / a batch of 100", ratio(singly(counted, 100), counted(100)), 5, True
     yield "eight VAE seeds, one after another / together", ratio(*vaes()), 1.5, True
 
 

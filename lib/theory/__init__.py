@@ -1,5 +1,9 @@
-"""Exact laws, drawn over the simulations and used as their oracles: one module per world, each law with its source."""
+"""Exact laws, drawn over the simulations and used as their oracles: one module per world, each law with its source.
 
+The Gaussian's are also found here; those of the other worlds under their module, such as `theory.regression`.
+"""
+
+from lib.theory import discrete, regression
 from lib.theory.gaussian import (
     EULER_SUM,
     accumulate_error_bound,
@@ -21,12 +25,14 @@ __all__ = [
     "accumulate_error_bound",
     "accumulate_variance_limit",
     "c4",
+    "discrete",
     "expected_error",
     "expected_variance",
     "expected_w2_replace",
     "growth_error_factor",
     "log_drift",
     "log_spread",
+    "regression",
     "replace_growth_factor",
     "survival_bound",
     "variance_quantiles_replace",

@@ -1,9 +1,12 @@
 """The embedded images and their split."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from lib.data import digits, images, split
+from lib import data as embedded
+from lib.data import digits, images, split, wikipedia_articles, word_counts
 
 
 def test_digits_are_grey_images_in_two_parts():
@@ -46,3 +49,20 @@ def test_images_cannot_be_changed_by_accident():
 def test_unknown_data_names_what_is_known():
     with pytest.raises(ValueError, match=r"data='cats' is not allowed: one of 'digits'"):
         images("cats")
+
+
+def test_words_of_the_wikipedia_text():
+    counts = word_counts()
+    values = np.array(list(counts.values()))
+    assert len(wikipedia_articles()) == 107
+    assert list(counts)[:3] == ["the", "of", "and"]
+    assert (np.diff(values) <= 0).all()
+    assert 460_000 < values.sum() < 475_000 and 30_000 < values.size < 40_000
+    assert 0.4 < (values == 1).mean() < 0.5
+    assert all(word == word.lower() and word.strip("'’").replace("'", "").replace("’", "").isalpha() for word in counts)
+
+
+def test_without_gensim_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim.corpora.wikicorpus", None)
+    with pytest.raises(ModuleNotFoundError, match="Wikipedia text comes with gensim.*pip install gensim"):
+        embedded.wikipedia_articles.__wrapped__()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from lib.pool import Moments, Rows, bartlett
+from lib.pool import Counts, Moments, Rows, bartlett
 
 
 def rows(seed, runs=3, size=20, d=4):
@@ -97,3 +97,52 @@ def test_the_first_runs_do_not_depend_on_how_many_there_are():
         few = bartlett(np.random.default_rng(5), 2, d, degrees)
         many = bartlett(np.random.default_rng(5), 9, d, degrees)
         assert (few == many[:2]).all()
+
+
+def counts(seed=0, runs=3, size=50, states=4):
+    return Counts.of(Rows(np.random.default_rng(seed).integers(states, size=(runs, size))), states)
+
+
+def test_counts_of_rows_count_each_run():
+    batch = Counts.of(Rows(np.array([[0, 2, 2, 2], [1, 1, 0, 2]])), 4)
+    assert batch.size == 4
+    assert batch.values.tolist() == [[1, 0, 3, 0], [1, 2, 1, 0]]
+
+
+def test_merged_counts_are_the_counts_of_all_rows():
+    one, two = counts(1), counts(2, size=7)
+    both = one.merge(two)
+    assert both.size == 57
+    assert (both.values == one.values + two.values).all()
+    huge = Counts(10**18, np.array([[10**18]]))
+    assert huge.merge(huge).values.tolist() == [[2 * 10**18]]
+
+
+@pytest.mark.parametrize("k", [1, 20, 50])
+def test_taken_counts_are_a_part_of_the_whole(k):
+    whole = counts()
+    part = whole.take(k, np.random.default_rng(0))
+    assert part.size == k
+    assert (part.values.sum(axis=1) == k).all()
+    assert ((part.values >= 0) & (part.values <= whole.values)).all()
+
+
+def test_counts_can_be_taken_from_counts_again_and_the_first_runs_stay():
+    few = counts(runs=3).take(30, np.random.default_rng(4)).take(10, np.random.default_rng(5))
+    both = Rows(np.concatenate([np.random.default_rng(0).integers(4, size=(3, 50)), np.ones((2, 50), dtype=int)]))
+    many = Counts.of(both, 4).take(30, np.random.default_rng(4)).take(10, np.random.default_rng(5))
+    assert few.values.sum(axis=1).tolist() == [10] * 3
+    assert (
+        Counts.of(both, 4).take(30, np.random.default_rng(4)).values[:3].tolist()
+        == counts().take(30, np.random.default_rng(4)).values.tolist()
+    )
+    assert many.values[3:].tolist() == [[0, 10, 0, 0]] * 2
+
+
+def test_subsets_of_too_many_counts_are_an_error_that_names_the_limit():
+    huge = Counts(10**9, np.array([[10**9 - 1, 1]]))
+    with pytest.raises(ValueError, match="k=5 .*fewer than 1000000000 samples; these are 1000000000"):
+        huge.take(5, np.random.default_rng(0))
+    assert huge.take(10**9, np.random.default_rng(0)) is huge
+    with pytest.raises(ValueError, match="k=51 .*between 1 and 50"):
+        counts().take(51, np.random.default_rng(0))

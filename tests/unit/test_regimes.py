@@ -16,6 +16,7 @@ from lib.regimes import (
     Step,
 )
 from lib.streams import Streams
+from lib.world import most_samples
 
 N = 20
 EVERY = [
@@ -172,3 +173,29 @@ def test_wrong_settings_are_named(make, message):
 
 def test_every_regime_has_a_label_of_its_own():
     assert len({str(regime) for regime in EVERY}) == len(EVERY)
+
+
+@pytest.mark.parametrize("regime", EVERY, ids=str)
+def test_the_batches_that_subsets_are_drawn_of_are_known_beforehand(regime, monkeypatch):
+    asked, take = [], pool.Rows.take
+
+    def watched(self, k, rng):
+        asked.append(self.size)
+        return take(self, k, rng)
+
+    monkeypatch.setattr(pool.Rows, "take", watched)
+    play(regime, 4)
+    assert max(asked, default=0) == regime.drawn_from([N] * 4)
+    assert regime.drawn_from([N]) == 0
+
+
+def test_the_most_samples_that_a_regime_holds():
+    sizes = [10, 20, 30]
+    for regime, most in (
+        (Replace(), 30),
+        (ReplaceGrown(), 60),
+        (Accumulate(), 60),
+        (RealOnly(), 60),
+        (RealOnly(grow=False), 30),
+    ):
+        assert most_samples(regime, sizes) == most

@@ -1,0 +1,177 @@
+"""Exact laws of linear regression on labels given by earlier models, x ~ N(0, I), least squares and ridge.
+
+t counts fits. Risk is the *excess* risk E|ŵ_t − w*|², test error less σ². n_k is the number of rows of set k and N_t = n₁ + … + n_t.
+"fixed": every model labels the first X again, real data later on have new x; "fresh": every batch has new x.
+
+Where no other source is named the laws are derived by conditioning on the model before, as by Gerstgrasser et al. (2024) for the
+fixed design; all are checked by simulation in `tests/statistical`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+from scipy import special
+
+from lib.checks import among, refuse, whole
+from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Regime, Replace, ReplaceGrown, portion
+from lib.theory.gaussian import EULER_SUM
+
+# What is left of the real data's worth when equal synthetic batches are accumulated for ever (Dey and Donoho 2024).
+ASYMPTOTIC_EFFICIENCY = 1 / EULER_SUM
+
+
+def first_fit_risk(n: int, dimension: int, noise: float = 1.0) -> float:
+    """Excess risk of least squares on n rows of real data, σ²d/(n−d−1), n > d + 1."""
+    if n <= dimension + 1:
+        refuse("n", n, f"more than d+1={dimension + 1} rows; the risk of least squares is infinite at T ≤ d+1")
+    return noise**2 * dimension / (n - dimension - 1)
+
+
+def accumulate_risk_bound(n: int, dimension: int, noise: float = 1.0) -> float:
+    """π²/6 of the first fit's risk, below which Accumulate stays with equal batches (Gerstgrasser et al. 2024, Theorem 2)."""
+    return EULER_SUM * first_fit_risk(n, dimension, noise)
+
+
+def expected_excess_risk(
+    regime: Regime, n, generations: int, dimension: int, noise: float = 1.0, design: str = "fixed"
+) -> np.ndarray:
+    """E|ŵ_t − w*|² of least squares for t = 1 … generations, shape (generations,).
+
+    `n` is a number of rows or a function of the generation (for a fixed design: multiples of the first). Fixed: Replace
+    t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024). Real data at every
+    generation: σ²d/(N_t−d−1). ValueError where no closed form is known.
+    """
+    among("design", design, ("fixed", "fresh"))
+    if not isinstance(regime, Regime):
+        refuse("regime", regime, "a regime of lib.regimes")
+    d, generations = whole("dimension", dimension, 1), whole("generations", generations, 1)
+    sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)]
+    first_fit_risk(min(sizes), d)
+    regime.check(sizes)
+    copies = np.array(sizes) / sizes[0]
+    if design == "fixed" and (copies % 1).any() and not isinstance(regime, RealOnly):
+        refuse("n", sizes, f"multiples of the {sizes[0]} rows of the fixed design")
+    return noise**2 * _law(regime, np.array(sizes, dtype=float), float(d), design == "fixed")
+
+
+def _risk(rows, d):
+    return d / (rows - d - 1)
+
+
+@singledispatch
+def _law(regime, sizes, d, fixed):
+    refuse("regime", regime, "a regime of lib.regimes with a closed form")
+
+
+@_law.register
+def _(regime: Replace, sizes, d, fixed):
+    steps = _risk(sizes[0], d) * sizes[0] / sizes if fixed else _risk(sizes, d)
+    return np.cumsum(steps)
+
+
+@_law.register
+def _(regime: ReplaceGrown, sizes, d, fixed):
+    return _law(Replace(), np.cumsum(sizes), d, fixed)
+
+
+@_law.register
+def _(regime: Accumulate, sizes, d, fixed):
+    # ŵ_t − ŵ_{t−1} is the noise of the newest labels seen through the whole set, whatever the older ones were.
+    total = np.cumsum(sizes)
+    return np.cumsum(_risk(sizes[0], d) * sizes[0] * sizes / total**2 if fixed else sizes / total * _risk(total, d))
+
+
+@_law.register
+def _(regime: RealOnly, sizes, d, fixed):
+    return _risk(np.cumsum(sizes) if regime.grow else np.full_like(sizes, sizes[0]), d)
+
+
+@_law.register
+def _(regime: FreshReal, sizes, d, fixed):
+    if fixed and regime.share < 1:
+        refuse("design", "fixed", f'"fresh" for {regime}: a part of a fixed design has no closed form')
+    real = np.array([portion(regime.share, int(n)) for n in sizes], dtype=float)
+    out = [_risk(sizes[0], d)]
+    for r, rows in zip(real[1:], sizes[1:], strict=True):
+        out.append(_carried(rows - r, rows, d) * out[-1] + _risk(rows, d))
+    return np.array(out)
+
+
+@_law.register
+def _(regime: Mixture, sizes, d, fixed):
+    if regime.beta > 0 or (regime.gamma > 0 and not regime.fresh):
+        refuse("regime", regime, "beta=0, and gamma=0 or fresh=True: this law is known for those only")
+    return _law(FreshReal(regime.gamma) if regime.gamma else Replace(), sizes, d, fixed)
+
+
+def _carried(s, rows, d):
+    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and of the s rows.
+
+    G = LLᵀ and G_s = LBLᵀ with B, matrix-variate beta, independent of L; the second moments of B follow from
+    B₁₁ ~ Beta(s/2, (N−s)/2), E[B₁₁B₂₂ − B₁₂²] = s(s−1)/(N(N−1)) and rotation, and E[tr G tr G⁻¹] = (Nd²−2d)/(N−d−1).
+    """
+    square = s * (s + 2) / (rows * (rows + 2))
+    across = (square - s * (s - 1) / (rows * (rows - 1))) / 3  # E B₁₂²
+    return square - across + across * (rows * d - 2) / (rows - d - 1)
+
+
+def ridge_shrinkage(regime: Regime, kept, generations: int, penalty: str = "fixed") -> np.ndarray:
+    """E⟨ŵ_t, v⟩/⟨w*, v⟩ along an eigenvector v of XᵀX, fixed design, equal sets: shape (generations, *kept.shape).
+
+    `kept` is h = s/(s+λ), s the eigenvalue and λ the penalty of the first fit. Replace shrinks like hᵗ. Accumulate keeps the
+    shrinkage h of the first fit if λ stays the same, and if it grows with the rows shrinks on, Γ(t+h)/(Γ(h)Γ(t+1)) ~
+    t^−(1−h)/Γ(h): accumulating does not stop a bias.
+    """
+    gain, _ = _ridge_steps(regime, np.asarray(kept, dtype=float), generations, penalty)
+    return np.cumprod(gain, axis=0)
+
+
+def ridge_shrinkage_accumulate(kept, generations: int) -> np.ndarray:
+    """Γ(t+h)/(Γ(h)Γ(t+1)): the closed form of `ridge_shrinkage` under Accumulate with a penalty per row."""
+    h = np.asarray(kept, dtype=float)
+    t = np.arange(1, generations + 1).reshape(-1, *[1] * h.ndim)
+    return np.exp(special.gammaln(t + h) - special.gammaln(h) - special.gammaln(t + 1.0))
+
+
+def ridge_excess_risk(
+    regime: Regime, eigenvalues, weights, ridge: float, generations: int, noise: float = 1.0, penalty: str = "fixed"
+) -> np.ndarray:
+    """E|ŵ_t − w*|² of ridge on a given fixed design, equal sets, shape (generations,).
+
+    `eigenvalues` of XᵀX, shape (d,), and `weights`, w* in its eigenvectors, shape (d,); `ridge` is the penalty λ of the first
+    fit. With ridge=0 this is least squares on a given design: Replace t·σ² Σ1/s and so on.
+    """
+    s, w = np.asarray(eigenvalues, dtype=float), np.asarray(weights, dtype=float)
+    if (s <= 0).any():
+        refuse("eigenvalues", eigenvalues, "positive numbers; a singular design has no law for least squares")
+    if not 0 <= ridge < np.inf:
+        refuse("ridge", ridge, "a finite number, at least 0")
+    gain, spread = _ridge_steps(regime, s / (s + ridge), generations, penalty)
+    out, variance = [], np.zeros_like(s)
+    for shrunk, g, b in zip(np.cumprod(gain, axis=0), gain, spread, strict=True):
+        variance = g**2 * variance + b**2 * noise**2 / s
+        out.append(((1 - shrunk) ** 2 * w**2 + variance).sum())
+    return np.array(out)
+
+
+def _ridge_steps(regime, kept, generations, penalty):
+    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector, η_t the least-squares noise of one labelling, variance σ²/s."""
+    among("penalty", penalty, ("fixed", "per_row"))
+    if not ((kept > 0) & (kept <= 1)).all():
+        refuse("kept", kept, "factors s/(s+λ) in (0, 1]")
+    t = np.arange(1, whole("generations", generations, 1) + 1, dtype=float).reshape(-1, *[1] * kept.ndim)
+    relative = (1 / kept - 1) * (t if penalty == "per_row" else 1.0)  # λ_t/s when the set has t times the first rows
+    grown = t / (t + relative)
+    if isinstance(regime, Replace):
+        gain = np.broadcast_to(kept, (len(t), *kept.shape))
+        return gain, gain
+    if isinstance(regime, ReplaceGrown):
+        return grown, grown / np.sqrt(t)
+    if isinstance(regime, Accumulate):
+        # Σ of all labels so far is ŵ_{t−1}/(what it was multiplied by), so the recursion needs no history.
+        weight = 1 / (t + relative)
+        before = np.concatenate([np.zeros_like(weight[:1]), 1 / weight[:-1]])
+        return weight * (before + 1), weight
+    refuse("regime", regime, "Replace(), ReplaceGrown() or Accumulate()")

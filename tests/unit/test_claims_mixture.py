@@ -1,0 +1,97 @@
+"""Every judge of chapter 4 is shown numbers that turn its verdict."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lib import theory
+from lib.claims import LIMITED, NOT_SUPPORTED, SUPPORTED
+from lib.claims.mixture import CLAIMS, DRIFT
+from lib.regimes import Accumulate
+
+RUNS, N, T = 24, 200, 20
+SETTINGS = ("moons 0.1", "moons 0.5", "swiss_roll scott")
+
+
+def dataset(of, n=N):
+    """{variable: {regime: (first, last)}} as a data set whose runs differ a little, and go straight from first to last."""
+    noise = 1e-3 * np.random.default_rng(0).normal(size=(T, RUNS))
+    steps = np.linspace(0, 1, T)[:, None]
+    values = {
+        name: (
+            ("regime", "generation", "run"),
+            np.array([first + (last - first) * steps + noise for first, last in rows.values()]),
+        )
+        for name, rows in of.items()
+    }
+    regimes = list(next(iter(of.values())))
+    return xr.Dataset(values, {"regime": regimes, "generation": np.arange(1, T + 1)}, {"n": n})
+
+
+def results(replace=9.0, accumulate=3.0, subsample=4.0, drift=0.3, settings=SETTINGS, **gmm):
+    """Results as the chapter finds them, or with the last value of one regime changed in the kernels' `settings`."""
+    error = theory.expected_error(Accumulate(), N, T)[-1]
+    gmm = {"replace_nll": 9.0, "accumulate_nll": 2.1, "smallest_mode": 0.01, "error": error, "notebook": 1.0} | gmm
+    kernels = {"Replace": (2, 9.0), "Accumulate": (2, 3.0), "AccumulateSubsample": (2, 4.0)}
+    changed = {"Replace": (2, replace), "Accumulate": (2, accumulate), "AccumulateSubsample": (2, subsample)}
+    kde = {f"{r}, {s}": (changed if s in settings else kernels)[r] for s in SETTINGS for r in kernels}
+    laws = {n: theory.expected_error(Accumulate(), n, T, "unbiased")[-1] for n in (100, 500)}
+    return {
+        "gmm": dataset(
+            {
+                "test_nll": {"Replace": (2, gmm["replace_nll"]), "Accumulate": (2, gmm["accumulate_nll"])},
+                "smallest_mode": {"Replace": (0.1, gmm["smallest_mode"]), "Accumulate": (0.1, 0.1)},
+                "squared_mean_error": {"Replace": (0.01, 0.5), "Accumulate": (0.005, gmm["error"])},
+            }
+        ),
+        "kde": dataset({"test_nll": kde}),
+        "bias": dataset({"second_moment": {DRIFT: (1.25, 1.25 + drift)}}),
+        "alldata": dataset(
+            {"squared_mean_error": {f"Accumulate, n = {n}": (1 / n, gmm["notebook"] * law) for n, law in laws.items()}}
+        ),
+    }
+
+
+def verdicts(**change):
+    return {claim.id: claim.judge(results(**change)).verdict for claim in CLAIMS}
+
+
+def test_verdicts_on_what_the_chapter_finds():
+    assert verdicts() == {
+        "nature-mixture": SUPPORTED,
+        "nature-rare-mode": SUPPORTED,
+        "thread-no-collapse-mixture": LIMITED,
+        "kazdan-kernels-replaced": SUPPORTED,
+        "kazdan-kernels-accumulated": LIMITED,
+        "kazdan-kernels-between": SUPPORTED,
+        "pi-squared-sixth-notebook": SUPPORTED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("claim", "change", "expected"),
+    [
+        ("nature-mixture", {"replace_nll": 2.0}, NOT_SUPPORTED),
+        ("nature-rare-mode", {"smallest_mode": 0.1}, NOT_SUPPORTED),
+        ("thread-no-collapse-mixture", {"accumulate_nll": 2.0}, SUPPORTED),
+        ("thread-no-collapse-mixture", {"accumulate_nll": 9.0}, NOT_SUPPORTED),
+        ("thread-no-collapse-mixture", {"error": 0.05}, NOT_SUPPORTED),
+        ("kazdan-kernels-replaced", {"replace": 2.0, "settings": SETTINGS[:1]}, LIMITED),
+        ("kazdan-kernels-replaced", {"replace": 2.0}, NOT_SUPPORTED),
+        ("kazdan-kernels-accumulated", {"drift": 0.0}, SUPPORTED),
+        ("kazdan-kernels-accumulated", {"drift": 0.0, "accumulate": 9.0, "settings": SETTINGS[:1]}, LIMITED),
+        ("kazdan-kernels-accumulated", {"accumulate": 9.0}, NOT_SUPPORTED),
+        ("kazdan-kernels-between", {"subsample": 3.0, "settings": SETTINGS[:1]}, LIMITED),
+        ("kazdan-kernels-between", {"subsample": 3.0}, NOT_SUPPORTED),
+        ("kazdan-kernels-between", {"subsample": 9.0}, NOT_SUPPORTED),
+        ("pi-squared-sixth-notebook", {"notebook": 1.7}, NOT_SUPPORTED),
+    ],
+)
+def test_other_numbers_give_other_verdicts(claim, change, expected):
+    assert verdicts(**change)[claim] == expected
+
+
+def test_too_few_runs_decide_nothing():
+    few = {name: data.isel(run=slice(6)) for name, data in results().items()}
+    with pytest.raises(ValueError, match="more runs are needed"):
+        CLAIMS[0].judge(few)

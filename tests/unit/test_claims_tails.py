@@ -1,0 +1,99 @@
+"""Chapter 3's verdicts follow from the numbers: what the theory has, and numbers that turn each of them."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lib import claims
+from lib.claims import LIMITED, NOT_SUPPORTED, SUPPORTED
+from lib.discrete import Discrete
+from lib.recursion import recurse
+from lib.regimes import Accumulate, Replace
+
+BOTH = [Replace(), Accumulate()]
+RUNS = 12
+MISSING = {
+    "Replace": 0.21,
+    "ReplaceGrown": 0.107,
+    "Accumulate": 0.076,
+    "AccumulateSubsample": 0.113,
+    "Keep(0.1)": 0.145,
+    "RealOnly": 0.005,
+}
+
+
+def words(start=0.076, **change):
+    """Missing mass at generations 1 and 2, the same real sample in every regime."""
+    noise = np.random.default_rng(1).normal(0, 1e-4, size=(len(MISSING), RUNS))
+    first = start + 1e-4 * np.arange(RUNS)
+    end = MISSING | change
+    late = np.array([end[r] - start + first + (0 if r == "Accumulate" else noise[k]) for k, r in enumerate(end)])
+    values = np.stack([np.broadcast_to(first, late.shape), late], axis=1)
+    return xr.Dataset({"missing_mass": (("regime", "generation", "run"), values)}, {"regime": list(end)}, {"n": 1000})
+
+
+def chain(regimes=BOTH, generations=60):
+    world = Discrete("zipf", states=4)
+    data = recurse(world, regimes, n=20, generations=generations, runs=400, seed=5, scores="support", keep="present")
+    return data.assign(truth=("state", world.probabilities))
+
+
+def tail():
+    world = Discrete("zipf", states=60)
+    data = recurse(world, BOTH, n=50, generations=12, runs=60, seed=3, scores="support", keep="present")
+    return data.assign(truth=("state", world.probabilities))
+
+
+def results(**change):
+    return {"chain": chain(), "tail": tail(), "words": words()} | change
+
+
+def verdicts(**change):
+    return {name: found.verdict for name, found in claims.judge(3, results(**change)).items()}
+
+
+def test_verdicts_when_everything_is_as_the_theory_has_it():
+    assert verdicts() == {
+        "nature-absorbed": SUPPORTED,
+        "nature-one-minus-q": SUPPORTED,
+        "nature-tails-first": SUPPORTED,
+        "nature-preserve-tails": LIMITED,
+        "thread-no-collapse-tails": LIMITED,
+        "thread-cause-tails": LIMITED,
+        "colm-size-tails": LIMITED,
+    }
+
+
+@pytest.mark.parametrize("generations", [20, 60, 200])
+def test_verdicts_on_the_chain_do_not_hang_on_its_length(generations):
+    found = verdicts(chain=chain(generations=generations))
+    assert found["nature-absorbed"] == found["nature-one-minus-q"] == SUPPORTED
+
+
+def test_a_chain_that_keeps_its_states_refutes_its_laws():
+    kept = chain({"Replace": Accumulate(), "Accumulate": Accumulate()})
+    found = verdicts(chain=kept)
+    assert found["nature-absorbed"] == found["nature-one-minus-q"] == NOT_SUPPORTED
+
+
+def test_tails_that_go_with_the_rest_are_not_first():
+    data = tail()
+    turned = data.assign(truth=("state", data["truth"].values[::-1]))
+    assert verdicts(tail=turned)["nature-tails-first"] == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "change", "expected"),
+    [
+        ("nature-preserve-tails", {"Keep(0.1)": 0.21}, NOT_SUPPORTED),
+        ("nature-preserve-tails", {"Keep(0.1)": 0.07}, SUPPORTED),
+        ("thread-no-collapse-tails", {"Accumulate": 0.0761}, NOT_SUPPORTED),
+        ("thread-no-collapse-tails", {"RealOnly": 0.08}, SUPPORTED),
+        ("thread-cause-tails", {"AccumulateSubsample": 0.21}, NOT_SUPPORTED),
+        ("thread-cause-tails", {"ReplaceGrown": 0.21}, SUPPORTED),
+        ("colm-size-tails", {"ReplaceGrown": 0.076}, NOT_SUPPORTED),
+        ("colm-size-tails", {"ReplaceGrown": 0.19}, SUPPORTED),
+    ],
+)
+def test_other_numbers_give_other_verdicts(claim, change, expected):
+    assert verdicts(words=words(**change))[claim] == expected
