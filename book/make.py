@@ -3,6 +3,7 @@
 import argparse
 import functools
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -36,6 +37,17 @@ def find(only):
     return sorted(set(chosen))
 
 
+def longest_first(chapters):
+    """The order in which chapters start: the longest ones first, as their stored results tell, so that none is left alone at
+    the end. A chapter without results may be long."""
+
+    def seconds(chapter):
+        stored = ROOT / "lib" / "results" / f"{chapter.number}.json"
+        return json.loads(stored.read_text(encoding="utf-8"))["seconds"] if stored.exists() else float("inf")
+
+    return sorted(chapters, key=seconds, reverse=True)
+
+
 def tell(failed):
     for chapter in failed:
         print(report(chapter), file=sys.stderr)
@@ -48,7 +60,7 @@ def book(_):
     paths = find([])
     chapters = [Chapter(path, executed / path.name, executed / f"{path.stem}.log") for path in paths]
     print(f"Executing {len(chapters)} chapters")
-    failed = run_all(chapters, results)
+    failed = run_all(longest_first(chapters), results)
     if failed:
         return tell(failed)
     print("Building the pages")
@@ -102,7 +114,7 @@ def notebooks(arguments):
         source.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, source)
         chapters.append(Chapter(source, work / path.name, work / f"{path.stem}.log"))
-    failed = run_all(chapters, results)
+    failed = run_all(longest_first(chapters), results)
     for chapter in chapters:
         if chapter in failed:
             continue

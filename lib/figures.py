@@ -19,6 +19,7 @@ INK = "#222222"
 _STYLES = {
     "Replace": ("#D55E00", "o", "-"),
     "Accumulate": ("#0072B2", "s", "-"),
+    "AccumulateFresh": ("#332288", "h", ":"),
     "AccumulateSubsample": ("#56B4E9", "D", "--"),
     "ReplaceGrown": ("#E69F00", "^", "--"),
     "Keep": ("#CC79A7", "v", "-."),
@@ -58,6 +59,7 @@ def use() -> None:
 def style(label: str) -> dict[str, Any]:
     """Colour, marker and line style of a regime by its label; variants of a regime share its look."""
     name = re.match(r"[A-Za-z]*", label).group()
+    name = "AccumulateFresh" if label.startswith("Accumulate(") else name
     if name not in _STYLES:
         name = "Mixture"
     color, marker, line = _STYLES[name]

@@ -89,9 +89,27 @@ class ReplaceGrown(Regime):
 
 @dataclass(frozen=True)
 class Accumulate(Regime):
-    """Nothing is thrown away: the real data and every synthetic batch so far (Gerstgrasser et al. 2024)."""
+    """Nothing is thrown away: the real data and every batch so far (Gerstgrasser et al. 2024).
 
+    `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing; 0 is the regime
+    of the paper.
+    """
+
+    fresh: float = 0.0
     accumulates = True
+
+    def __post_init__(self):
+        share("fresh", self.fresh)
+
+    def draws(self, step):
+        real = portion(self.fresh, step.n)
+        return Draws(synthetic=step.n - real, real=real)
+
+    def check(self, sizes):
+        _check_portion("fresh", self.fresh, sizes)
+
+    def __str__(self):
+        return f"Accumulate({self.fresh:g} fresh)" if self.fresh else "Accumulate"
 
     def compose(self, pool, step, rng):
         return (pool.everything(step.generation - 1),)

@@ -119,7 +119,7 @@ def _fresh(results):
 
 def _practice(results):
     """Everything kept, and a tenth of each new batch real: the fit should get better from some point on, and rare states known."""
-    data, rare, regime = results["inflow"], results["rare"], "AccumulateReal(0.1)"
+    data, rare, regime = results["inflow"], results["rare"], "Accumulate(0.1 fresh)"
     t = data.sizes["generation"]
     found = _rise(data, regime, t // 2 - 1)
     last = float(data["squared_mean_error"].sel(regime=regime).isel(generation=-1).mean() * data["size"].values[0])

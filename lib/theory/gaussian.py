@@ -81,6 +81,8 @@ def _(regime: ReplaceGrown, sizes, unbiased):
 
 @_law.register
 def _(regime: Accumulate, sizes, unbiased):
+    if regime.fresh:
+        return _accumulate_with_real(_portions(regime.fresh, sizes) / sizes, sizes, unbiased)
     total = np.cumsum(sizes)
     if unbiased:
         factors = np.ones_like(sizes)
@@ -90,6 +92,22 @@ def _(regime: Accumulate, sizes, unbiased):
     variance = np.cumprod(factors)
     before = np.concatenate([[1.0], variance[:-1]])
     return variance, np.cumsum(before * sizes / total**2)
+
+
+def _accumulate_with_real(shares, sizes, unbiased):
+    """Everything kept, a share a of each new batch real. With w the batch's part of the pool, the pool's mean keeps 1 − wa of
+    its error and gains w² times that of the batch's mean; `spread` is the pool's variance with divisor N."""
+    total, spread, error = sizes[0], 1 - 1 / sizes[0], 1 / sizes[0]
+    variances, errors = [], []
+    for k, n in enumerate(sizes):
+        if k:
+            a, w = shares[k], n / (total + n)
+            moment = (1 - w) * (spread + error) + w * ((1 - a) * (variances[-1] + error) + a)
+            error = (1 - w * a) ** 2 * error + w**2 * ((1 - a) * variances[-1] + a) / n
+            total, spread = total + n, moment - error
+        variances.append(spread * total / (total - 1) if unbiased else spread)
+        errors.append(error)
+    return np.array(variances), np.array(errors)
 
 
 @_law.register

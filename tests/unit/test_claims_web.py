@@ -10,7 +10,7 @@ from lib.regimes import Accumulate, Replace
 
 N = 10**12
 RUNS = 200
-INFLOW = "AccumulateReal(0.1)"
+INFLOW = "Accumulate(0.1 fresh)"
 
 
 def schedule(growth):
@@ -21,9 +21,7 @@ def errors(growth, generations, **change):
     """Errors on their exact laws, or as `change` has them: a function of the generation, in first-fit errors."""
     sizes = schedule(growth)
     laws = {str(r): N * theory.expected_error(r, sizes, generations) for r in (Replace(), Accumulate())}
-    k = np.arange(1, generations + 1)
-    product = np.cumprod(np.where(k > 1, 1 - 0.1 / k, 1.0))
-    laws[INFLOW] = product**2 * np.cumsum(1 / (k * product) ** 2)
+    laws[INFLOW] = N * theory.expected_error(Accumulate(0.1), sizes, generations)
     laws |= {name: np.array([of(t) for t in range(1, generations + 1)]) for name, of in change.items()}
     noise = 1 + 0.01 * np.random.default_rng(2).normal(size=RUNS)
     noise += 1 - noise.mean()

@@ -23,6 +23,7 @@ EVERY = [
     Replace(),
     ReplaceGrown(),
     Accumulate(),
+    Accumulate(fresh=0.1),
     AccumulateSubsample(),
     Keep(0.1),
     Keep(0.1, redraw=False),
@@ -75,6 +76,10 @@ def test_replace_grown_sees_as_many_samples_as_accumulate_of_the_newest_model_on
 
 def test_accumulate_sees_everything():
     assert sources(play(Accumulate(), 4))[0] == {0: N, 1: N, 2: N, 3: N}
+
+
+def test_accumulate_may_take_new_real_data_into_each_batch():
+    assert sources(play(Accumulate(fresh=0.25), 3))[0] == {0: N, 1: 15, 2: 15, 102: 5, 103: 5}
 
 
 def test_accumulate_subsample_sees_n_distinct_samples_of_everything():
@@ -159,6 +164,8 @@ def test_the_share_of_a_resampled_set_is_carried_on():
         (lambda: Keep(-0.1), "share=-0.1"),
         (lambda: Keep("a tenth"), "share='a tenth'"),
         (lambda: FreshReal(2), "share=2"),
+        (lambda: Accumulate(fresh=-1), "fresh=-1"),
+        (lambda: Accumulate(fresh=0.01).check([20, 20]), "fresh=0.01 .*at least one sample"),
         (lambda: Mixture(0.5, 0.3, 0.1), r"alpha \+ beta \+ gamma=0.9.* sum to 1"),
         (lambda: Mixture(1.2, -0.2, 0), "alpha=1.2"),
         (lambda: Keep(0.01).check([20, 20]), "share=0.01 .*at least one sample .*n=20"),

@@ -22,6 +22,7 @@ EVERY = [
     Replace(),
     ReplaceGrown(),
     Accumulate(),
+    Accumulate(fresh=0.3),
     AccumulateSubsample(),
     Keep(0.3),
     Keep(0.3, redraw=False),
@@ -36,7 +37,10 @@ EVERY = [
 @pytest.mark.parametrize("regime", EVERY, ids=str)
 @pytest.mark.parametrize("n", [2, 10, 1000])
 def test_variance_and_error_add_up_to_the_truth_under_mle(regime, n):
-    if n == 2 and not isinstance(regime, Replace | ReplaceGrown | Accumulate | AccumulateSubsample | RealOnly):
+    if n == 2 and (
+        not isinstance(regime, Replace | ReplaceGrown | Accumulate | AccumulateSubsample | RealOnly)
+        or getattr(regime, "fresh", 0)
+    ):
         n = 10
     total = theory.expected_variance(regime, n, 50) + theory.expected_error(regime, n, 50)
     assert_allclose(total, 1, rtol=1e-12)
@@ -72,6 +76,15 @@ def test_the_general_mixture_law_meets_keep_where_they_meet():
         distance = (1 - gamma) ** 2 * d + gamma * (1 - gamma) / 20 + alpha * v / 20
         inner = gamma * (1 - 1 / 20) + (1 - gamma) * d + beta * v + alpha * v - distance
         assert_allclose([inner, 1 / 20 + distance], [variance[t], error[t]], rtol=1e-13)
+
+
+def test_a_vanishing_inflow_of_real_data_is_accumulate():
+    sizes = np.array([10.0, 20.0, 15.0, 40.0])
+    for unbiased in (False, True):
+        none = theory.gaussian._accumulate_with_real(np.zeros(4), sizes, unbiased)
+        np.testing.assert_allclose(none, theory.gaussian._law(Accumulate(), sizes, unbiased), rtol=1e-13)
+        every = theory.gaussian._accumulate_with_real(np.ones(4), sizes, unbiased)
+        np.testing.assert_allclose(every, theory.gaussian._law(RealOnly(), sizes, unbiased), rtol=1e-13)
 
 
 def test_limits():
