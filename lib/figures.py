@@ -34,7 +34,7 @@ def use() -> None:
     mpl.rcParams.update(
         {
             "figure.figsize": (7.2, 4.0),
-            "figure.dpi": 110,
+            "figure.dpi": 96,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "savefig.bbox": "tight",
