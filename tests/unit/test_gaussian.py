@@ -55,6 +55,18 @@ def test_scores_against_their_definitions():
         assert_allclose(found["kl"][run], 0.5 * (np.trace(inverse @ truth.cov) + gap @ inverse @ gap - 3 + log_det))
 
 
+@pytest.mark.parametrize("d", [3, 30])
+def test_kl_against_a_general_inverse(d):
+    _, world, model = fitted(d=d, n=4 * d)
+    cov, mean = model.covariance, model.mean
+    inverse = np.linalg.inv(cov)
+    expected = [
+        0.5 * (np.trace(inverse[k]) + mean[k] @ inverse[k] @ mean[k] - d + np.linalg.slogdet(cov[k])[1])
+        for k in range(2)
+    ]
+    assert_allclose(world.score(model, None, ("kl",))["kl"], expected, rtol=1e-10)
+
+
 def test_a_perfect_fit_scores_perfectly():
     world = Gaussian(4)
     eye = np.eye(4)[None]
