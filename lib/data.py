@@ -1,15 +1,11 @@
 """Embedded data, nothing is downloaded: images with a fixed split, and the words of an encyclopedia.
 
 The digits are the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998), 13
-writers, 1797 images, as scikit-learn carries it. The text is a shortened dump of the English Wikipedia that gensim carries
-with its tests: 107 articles, CC BY-SA, by the authors of Wikipedia.
+writers, 1797 images, as scikit-learn carries it. Texts are in `lib.text` and can be had from here.
 """
 
 from __future__ import annotations
 
-import bz2
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +13,9 @@ from functools import cache
 import numpy as np
 
 from lib.checks import among
+from lib.text import corpus, text, wikipedia_articles, word_counts
+
+__all__ = ["Images", "corpus", "digits", "images", "split", "text", "wikipedia_articles", "word_counts"]
 
 SPLIT_SEED = 0
 
@@ -85,38 +84,3 @@ def images(name: str) -> Images:
     """The image data set of that name; ValueError, naming those that are known, for another."""
     among("data", name, tuple(IMAGES))
     return IMAGES[name]()
-
-
-DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
-# A letter of any script; what is left out are word characters that are numbers, such as ² and ½.
-LETTER = r"[^\W\d_²³¹¼-¾]"
-# Apostrophes belong to a word inside it: "don't" is one word, the quotes of '\'\'bold\'\'' are none of it.
-WORD = re.compile(f"{LETTER}+(?:['’]{LETTER}+)*")
-
-
-@cache
-def wikipedia_articles() -> tuple[str, ...]:
-    """The articles of the embedded dump as plain prose, in the dump's order, redirects left out; 3.1 MB, read in seconds.
-
-    ModuleNotFoundError, saying what to install, without gensim.
-    """
-    try:
-        from gensim.corpora.wikicorpus import extract_pages, filter_wiki
-        from gensim.test.utils import datapath
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"the Wikipedia text comes with gensim, which cannot be imported ({error}): pip install gensim"
-        ) from error
-    with bz2.open(datapath(DUMP), "rt", encoding="utf-8") as dump:
-        texts = [filter_wiki(text) for _, text, _ in extract_pages(dump, ("0",))]
-    return tuple(text for text in texts if not text.lstrip().upper().startswith("#REDIRECT"))
-
-
-@cache
-def word_counts() -> dict[str, int]:
-    """How often each word of the embedded Wikipedia text occurs, most frequent first, ties in alphabetical order.
-
-    Words are lower-cased runs of letters. About 467 000 of them, 35 000 distinct, nearly half of those seen once.
-    """
-    counts = Counter(word for text in wikipedia_articles() for word in WORD.findall(text.lower()))
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
