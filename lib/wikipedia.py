@@ -21,7 +21,7 @@ BACK_MATTER = re.compile(
 )
 HEADING = re.compile(r"(=+)\s*(.*?)\s*=+\s*")
 # A line of a gallery, or one with what is left of a table's or a picture's settings.
-MARKUP = re.compile(r"\s*(?:file|image):|\||\b(?:style|width|align|alt|colspan)=", re.IGNORECASE)
+MARKUP = re.compile(r"^\W*(?:file|image):|\||\b(?:style|width|align|alt|colspan)=", re.IGNORECASE)
 
 
 @cache
