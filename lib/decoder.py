@@ -18,7 +18,8 @@ from lib.checks import among, refuse, whole
 
 ROTARY_BASE = 10_000.0
 EPSILON = 1e-5
-START_STD = 0.02  # GPT-2's; layers that write into the residual stream are divided by √(2·layers) besides
+# Initial deviation times √width: GPT-2's 0.02 at its width. At width 96 a deviation of 0.02 doubled the perplexity after 500 steps.
+START = 0.5
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ class Decoder(nn.Module):
         self._stored: dict[torch.device, torch.Tensor] = {}
 
     def start(self, generator: torch.Generator) -> None:
-        """Draw initial weights: normal, deviation 0.02, smaller where they write into the residual stream; biases 0, norms 1."""
+        """Draw initial weights: normal, deviation 0.5/√width, divided by √(2·layers) where they write into the residual
+        stream as in GPT-2; biases 0, norms 1."""
         for name, weight in self.named_parameters():
             with torch.no_grad():
                 if weight.ndim == 2:
                     out = name.endswith(("attention_out.weight", "hidden_out.weight"))
-                    std = START_STD / math.sqrt(2 * self.shape.layers) if out else START_STD
+                    std = START / math.sqrt(self.shape.width * (2 * self.shape.layers if out else 1))
                     weight.copy_(torch.empty(weight.shape).normal_(0, std, generator=generator))
                 else:
                     weight.fill_(0.0 if name.endswith("bias") else 1.0)

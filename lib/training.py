@@ -105,7 +105,7 @@ def train(
         forward, optimiser = accelerator.prepare(forward, optimiser)
         share = slice(accelerator.process_index, None, accelerator.num_processes)
     every = max(1, len(blocks) // schedule.batch)
-    tokens = torch.from_numpy(np.ascontiguousarray(blocks)).to(device)
+    tokens = torch.from_numpy(np.array(blocks)).to(device)
     saved = time.monotonic()
     network.train()
     for step in range(start, schedule.steps):
