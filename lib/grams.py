@@ -56,6 +56,8 @@ class GramModel:
         if m == 1:
             return wanted
         keys = self.keys[str(m)]
+        if not len(keys):
+            return np.full(wanted.shape, UNSEEN)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((context >= 0) & (keys[place] == wanted), place, UNSEEN)
 
@@ -111,12 +113,16 @@ class Level:
 
     def gain(self, number: np.ndarray, context: np.ndarray) -> np.ndarray:
         """What m-grams add to the probability of their last token; 0 for unseen ones."""
+        if not len(self.counts):
+            return np.zeros(number.shape)
         count = self.counts[number]
         used = (number >= 0) & (count > 0)
         return np.where(used, count - self.discount[context], 0) / np.where(used, self.scale[context], 1)
 
     def weight(self, context: np.ndarray) -> np.ndarray:
         """The weight of the shorter context; 1 where this one is unseen."""
+        if not len(self.back):
+            return np.ones(context.shape)
         return np.where(context >= 0, self.back[context], 1.0)
 
 
@@ -135,7 +141,8 @@ def counted(values: np.ndarray, order: int, vocabulary: int, smoothing: str) -> 
         flat = (shorter[:, :, :-1] * vocabulary + values[:, :, m - 1 :]).ravel()
         ranked = np.argsort(flat)
         ordered = flat[ranked]
-        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        new = np.ones(len(flat), dtype=bool)
+        new[1:] = ordered[1:] != ordered[:-1]
         where = np.flatnonzero(new)
         keys[str(m)] = ordered[where]
         counts[str(m)] = np.diff(np.append(where, len(flat))).astype(np.int32)

@@ -77,7 +77,7 @@ def _plain(line: str) -> str:
     line = re.sub(r"(?<=\w)'''(?=s\b)", "'", line)  # an italic title in the genitive
     line = re.sub(r"''+", "", line)
     line = re.sub(r"\s+", " ", line).strip()
-    line = re.sub(r"\(\s*(?:[;,:]\s*)+", "(", line)
+    line = re.sub(r"\(\s*(?:[;,:]\s*)*", "(", line)
     line = re.sub(r"(?:\s*[;,])+\s*(?=[;,)])", "", line)
     line = re.sub(r"\(\s*(?:or|and)?\s*\)", "", line)
     return re.sub(r" +(?=[ ,.;:)])", "", line).strip(" ,;")
