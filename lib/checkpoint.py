@@ -77,6 +77,10 @@ class Line:
     def path(self, generation: int) -> Path:
         return (self.first if generation == 1 else self.rest) / f"{generation:04d}"
 
+    def scratch(self, generation: int) -> Path:
+        """Where a fit of this generation may keep its progress; what is there belongs to the call that goes on."""
+        return self.path(generation).with_name(f".progress-{generation:04d}")
+
     def write(self, generation: int, result: dict[str, Any], world) -> None:
         """Store a generation: written aside, then renamed, so that it is there entirely or not at all."""
         target = self.path(generation)
@@ -89,6 +93,7 @@ class Line:
             np.savez(aside / "scores.npz", **result["scores"])
             (aside / "compute.json").write_text(json.dumps({k: result[k] for k in ("steps", "examples")}))
             aside.rename(target)
+            shutil.rmtree(self.scratch(generation), ignore_errors=True)
         except OSError as error:
             done = f"generations up to {generation - 1} are kept"
             raise OSError(

@@ -216,12 +216,13 @@ class Pool:
     """What a regime may compose from, in one block of runs.
 
     `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a regime that
-    `accumulates`, `union` holds everything so far, as one batch: a statistic costs the same at every generation. `previous` is
+    `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every generation. `previous` is
     the training set of the generation before, for regimes that take from it.
     """
 
     original: Batch
     streams: Streams
+    accumulates: bool = False
     union: Batch | None = None
     real: Batch | None = None
     synthetic: Batch | None = None
@@ -229,16 +230,17 @@ class Pool:
     union_real: int = 0
     _subsets: dict[int, Batch] = field(default_factory=dict)
 
-    def __post_init__(self):
-        self.union_real = 0 if self.union is None else self.union.size
+    def begin(self, kept: Batch | None) -> None:
+        """Start the union with what is kept of the original set, nothing if None."""
+        self.union, self.union_real = kept, 0 if kept is None else kept.size
 
     def add(self, *, real: Batch | None, synthetic: Batch | None) -> None:
         """Take in a generation's new batches."""
         self.real, self.synthetic = real, synthetic
-        if self.union is not None:
+        if self.accumulates:
             for batch in (real, synthetic):
                 if batch is not None:
-                    self.union = self.union.merge(batch)
+                    self.union = batch if self.union is None else self.union.merge(batch)
             self.union_real += 0 if real is None else real.size
 
     def everything(self, newest: int) -> Part:
@@ -247,6 +249,8 @@ class Pool:
 
     def subset(self, k: int) -> Batch:
         """`k` samples of the original set, the same ones at every generation."""
+        if k == self.original.size:
+            return self.original
         if k not in self._subsets:
             self._subsets[k] = self.original.take(k, self.streams(1, "subset"))
         return self._subsets[k]

@@ -146,15 +146,20 @@ class _Line:
             if stored is None:
                 real = self.world.real(self.runs, self.sizes[0], self.streams(1, "real"), 0)
                 train = (pool.Part(self._reduced(real, keep_rows=False), origin=0, real=1.0),)
-                stored = {"real": real} | self._fitted(train, 1)
+                stored = {"real": real} | self._fitted(train, 1, folder)
                 if folder is not None:
                     folder.write(1, stored, self.world)
             shared = stored
         self.result = shared
+        self.original_model = shared["model"] if self.world.compares else None
         original = shared["real"]
         start = self._reduced(original, keep_rows=self.regime.needs_take)
-        self.pool = pool.Pool(original, self.streams, union=start if self.regime.accumulates else None)
+        self.pool = pool.Pool(original, self.streams, accumulates=self.regime.accumulates)
         self.pool.previous = (pool.Part(start, origin=0, real=1.0),)
+        if self.regime.accumulates:
+            kept = self.regime.starts_with(original.size)
+            whole_set = kept == original.size
+            self.pool.begin(start if whole_set else self._reduced(self.pool.subset(kept), False) if kept else None)
         self.train = self.pool.previous
         return shared
 
@@ -179,7 +184,7 @@ class _Line:
         )
         self.pool.previous = self.train if self.regime.needs_take else ()
         if stored is None:
-            stored = batches | self._fitted(self.train, t)
+            stored = batches | self._fitted(self.train, t, folder)
             if folder is not None:
                 folder.write(t, stored, self.world)
         self.result = stored
@@ -192,9 +197,11 @@ class _Line:
         batch = self.world.sample(model, size, inputs, self.streams(t, "sample"))
         return batch if self.select is None else self.select(batch, self.streams(t, "select"))
 
-    def _fitted(self, train, t):
-        fit = self.world.fit(train, self._stream(t, "fit"))
-        scored = self.world.score(fit.model, self._stream(t, "score"), self.names)
+    def _fitted(self, train, t, folder):
+        more = {"scratch": None if folder is None else folder.scratch(t)} if self.world.long_fits else {}
+        fit = self.world.fit(train, self._stream(t, "fit"), **more)
+        more = {"first": None if t == 1 else self.original_model} if self.world.compares else {}
+        scored = self.world.score(fit.model, self._stream(t, "score"), self.names, **more)
         return {"model": fit.model, "steps": fit.steps, "examples": fit.examples, "scores": scored}
 
     def _stream(self, t, purpose):

@@ -56,6 +56,10 @@ class Regime:
     def check(self, sizes: list[int]) -> None:
         """Refuse set sizes n_1, n_2, … that the regime cannot serve, before any work."""
 
+    def starts_with(self, n: int) -> int:
+        """How many of the n original samples the pool keeps, where it accumulates; the same ones throughout."""
+        return n
+
     def drawn_from(self, sizes: list[int]) -> int:
         """Size of the largest batch that a subset is drawn of, were it only once; 0 if none is. Some batches cannot be split."""
         return 0
@@ -92,14 +96,20 @@ class Accumulate(Regime):
     """Nothing is thrown away: the real data and every batch so far (Gerstgrasser et al. 2024).
 
     `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing; 0 is the regime
-    of the paper.
+    of the paper. `kept` is the share of the original set that is kept, the same samples throughout; 1 is the regime of the
+    paper, and 0 keeps every synthetic batch and no real data at all.
     """
 
     fresh: float = 0.0
+    kept: float = 1.0
     accumulates = True
 
     def __post_init__(self):
         share("fresh", self.fresh)
+        share("kept", self.kept)
+
+    def starts_with(self, n):
+        return portion(self.kept, n)
 
     def draws(self, step):
         real = portion(self.fresh, step.n)
@@ -107,9 +117,14 @@ class Accumulate(Regime):
 
     def check(self, sizes):
         _check_portion("fresh", self.fresh, sizes)
+        _check_portion("kept", self.kept, [0, sizes[0]])
+
+    def drawn_from(self, sizes):
+        return sizes[0] if 0 < self.kept < 1 and len(sizes) > 1 else 0
 
     def __str__(self):
-        return f"Accumulate({self.fresh:g} fresh)" if self.fresh else "Accumulate"
+        said = [f"{self.fresh:g} fresh"] * (self.fresh > 0) + [f"{self.kept:g} kept"] * (self.kept < 1)
+        return f"Accumulate({', '.join(said)})" if said else "Accumulate"
 
     def compose(self, pool, step, rng):
         return (pool.everything(step.generation - 1),)

@@ -37,6 +37,10 @@ class World:
     scores: tuple[str, ...] = ()
     extras: dict[str, tuple[str, ...]] = {}
     batches: tuple[type, ...] = (pool.Rows,)
+    # `score` is also given `first`, the model of generation 1 (None at generation 1 itself).
+    compares: bool = False
+    # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
+    long_fits: bool = False
 
     def check(self, regimes: list, sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
         """Refuse, before any work, what cannot be computed. `named`: the scores were asked for by name."""

@@ -81,8 +81,9 @@ def _(regime: ReplaceGrown, sizes, unbiased):
 
 @_law.register
 def _(regime: Accumulate, sizes, unbiased):
-    if regime.fresh:
-        return _accumulate_with_real(_portions(regime.fresh, sizes) / sizes, sizes, unbiased)
+    if regime.fresh or regime.kept < 1:
+        kept = portion(regime.kept, int(sizes[0]))
+        return _accumulate_with_real(_portions(regime.fresh, sizes) / sizes, kept, sizes, unbiased)
     total = np.cumsum(sizes)
     if unbiased:
         factors = np.ones_like(sizes)
@@ -94,18 +95,24 @@ def _(regime: Accumulate, sizes, unbiased):
     return variance, np.cumsum(before * sizes / total**2)
 
 
-def _accumulate_with_real(shares, sizes, unbiased):
-    """Everything kept, a share a of each new batch real. With w the batch's part of the pool, the pool's mean keeps 1 − wa of
-    its error and gains w² times that of the batch's mean; `spread` is the pool's variance with divisor N."""
-    total, spread, error = sizes[0], 1 - 1 / sizes[0], 1 / sizes[0]
-    variances, errors = [], []
-    for k, n in enumerate(sizes):
-        if k:
-            a, w = shares[k], n / (total + n)
-            moment = (1 - w) * (spread + error) + w * ((1 - a) * (variances[-1] + error) + a)
-            error = (1 - w * a) ** 2 * error + w**2 * ((1 - a) * variances[-1] + a) / n
-            total, spread = total + n, moment - error
-        variances.append(spread * total / (total - 1) if unbiased else spread)
+def _accumulate_with_real(shares, kept, sizes, unbiased):
+    """Everything is kept but for all except `kept` samples of the original set, and a share a of each new batch is real.
+
+    With w the batch's part of the pool, the pool's mean keeps 1 − w of its error and takes w·(1 − a) of that of the newest fit, whose
+    covariance is `cross`: 1/n between a subset's mean and the mean of all n, and afterwards the pool is what was fitted.
+    `moment` is the pool's mean square about the truth.
+    """
+    variance, error = 1.0 if unbiased else 1 - 1 / sizes[0], 1 / sizes[0]
+    total, moment, pooled, cross = kept, 1.0, 1 / kept if kept else 0.0, 1 / sizes[0]
+    variances, errors = [variance], [error]
+    for a, n in zip(shares[1:], sizes[1:], strict=True):
+        w = n / (total + n)
+        moment = (1 - w) * moment + w * ((1 - a) * (variance + error) + a)
+        batch = (1 - a) ** 2 * error + ((1 - a) * variance + a) / n
+        error = (1 - w) ** 2 * pooled + 2 * (1 - w) * w * (1 - a) * cross + w**2 * batch
+        total, pooled, cross = total + n, error, error
+        variance = (moment - error) * (total / (total - 1) if unbiased else 1)
+        variances.append(variance)
         errors.append(error)
     return np.array(variances), np.array(errors)
 

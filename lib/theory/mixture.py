@@ -91,6 +91,8 @@ def _shares(regime, n, generations):
     """Share of the newest model's samples in the training set of each fit, and of the set before."""
     if isinstance(regime, Replace | ReplaceGrown):
         return [(1.0, 0.0)] * generations
+    if isinstance(regime, Accumulate):
+        _plain(regime)
     if isinstance(regime, Accumulate | AccumulateSubsample):
         # A random part of the pool has the pool's expectation, and so has a model that is fitted to it.
         return [(1 / t, 1 - 1 / t) for t in range(1, generations + 1)]
@@ -129,6 +131,7 @@ def _(regime: ReplaceGrown, n, squares, moment):
 
 @_drift.register
 def _(regime: Accumulate, n, squares, moment):
+    _plain(regime)
     return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1) ** 2))
 
 
@@ -158,3 +161,8 @@ def _(regime: AccumulateSubsample, n, squares, moment):
         batch = out[-1] + (moment[t - 1] - out[-1] + squares[t - 1]) / n
         pool = (t * (t + 2) * pool + batch) / (t + 1) ** 2
     return np.array(out)
+
+
+def _plain(regime: Accumulate) -> None:
+    if regime != Accumulate():
+        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")

@@ -78,6 +78,7 @@ def _(regime: ReplaceGrown, sizes, d, fixed):
 
 @_law.register
 def _(regime: Accumulate, sizes, d, fixed):
+    _plain(regime)
     # ŵ_t − ŵ_{t−1} is the noise of the newest labels seen through the whole set, whatever the older ones were.
     total = np.cumsum(sizes)
     return np.cumsum(_risk(sizes[0], d) * sizes[0] * sizes / total**2 if fixed else sizes / total * _risk(total, d))
@@ -170,8 +171,14 @@ def _ridge_steps(regime, kept, generations, penalty):
     if isinstance(regime, ReplaceGrown):
         return grown, grown / np.sqrt(t)
     if isinstance(regime, Accumulate):
+        _plain(regime)
         # Σ of all labels so far is ŵ_{t−1}/(what it was multiplied by), so the recursion needs no history.
         weight = 1 / (t + relative)
         before = np.concatenate([np.zeros_like(weight[:1]), 1 / weight[:-1]])
         return weight * (before + 1), weight
     refuse("regime", regime, "Replace(), ReplaceGrown() or Accumulate()")
+
+
+def _plain(regime: Accumulate) -> None:
+    if regime != Accumulate():
+        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")

@@ -24,6 +24,8 @@ EVERY = [
     ReplaceGrown(),
     Accumulate(),
     Accumulate(fresh=0.1),
+    Accumulate(kept=0.1),
+    Accumulate(kept=0),
     AccumulateSubsample(),
     Keep(0.1),
     Keep(0.1, redraw=False),
@@ -44,7 +46,10 @@ def play(regime, generations):
     """Run a regime over numbered batches: 0 the real set, k synthetic from model k, 100 + t fresh real data at t."""
     streams = Streams(seed=1, block=0)
     original = batch(0, N)
-    held = pool.Pool(original, streams, union=original if regime.accumulates else None)
+    held = pool.Pool(original, streams, accumulates=regime.accumulates)
+    if regime.accumulates:
+        kept = regime.starts_with(N)
+        held.begin(held.subset(kept) if kept else None)
     held.previous = (pool.Part(original, 0, 1.0),)
     train = held.previous
     for t in range(2, generations + 1):
@@ -80,6 +85,12 @@ def test_accumulate_sees_everything():
 
 def test_accumulate_may_take_new_real_data_into_each_batch():
     assert sources(play(Accumulate(fresh=0.25), 3))[0] == {0: N, 1: 15, 2: 15, 102: 5, 103: 5}
+
+
+def test_accumulate_may_keep_a_part_of_the_original_set_or_none_of_it():
+    assert sources(play(Accumulate(kept=0.25), 4))[0] == {0: 5, 1: N, 2: N, 3: N}
+    assert sources(play(Accumulate(kept=0), 4))[0] == {1: N, 2: N, 3: N}
+    assert set(sources(play(Accumulate(kept=0.25), 2))[1][:5]) == set(sources(play(Accumulate(kept=0.25), 4))[1][:5])
 
 
 def test_accumulate_subsample_sees_n_distinct_samples_of_everything():
@@ -165,6 +176,8 @@ def test_the_share_of_a_resampled_set_is_carried_on():
         (lambda: Keep("a tenth"), "share='a tenth'"),
         (lambda: FreshReal(2), "share=2"),
         (lambda: Accumulate(fresh=-1), "fresh=-1"),
+        (lambda: Accumulate(kept=1.5), "kept=1.5"),
+        (lambda: Accumulate(kept=0.01).check([20, 20]), "kept=0.01 .*at least one sample"),
         (lambda: Accumulate(fresh=0.01).check([20, 20]), "fresh=0.01 .*at least one sample"),
         (lambda: Mixture(0.5, 0.3, 0.1), r"alpha \+ beta \+ gamma=0.9.* sum to 1"),
         (lambda: Mixture(1.2, -0.2, 0), "alpha=1.2"),

@@ -94,3 +94,9 @@ def test_least_squares_is_ridge_without_a_penalty():
 def test_what_has_no_law_is_an_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("regime", [Accumulate(fresh=0.1), Accumulate(kept=0.5)], ids=str)
+def test_a_law_of_accumulate_is_not_passed_off_as_that_of_its_variants(regime):
+    with pytest.raises(ValueError, match="regime=.*this law is not known"):
+        laws.expected_excess_risk(regime, 40, 5, 3)

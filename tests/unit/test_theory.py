@@ -81,9 +81,9 @@ def test_the_general_mixture_law_meets_keep_where_they_meet():
 def test_a_vanishing_inflow_of_real_data_is_accumulate():
     sizes = np.array([10.0, 20.0, 15.0, 40.0])
     for unbiased in (False, True):
-        none = theory.gaussian._accumulate_with_real(np.zeros(4), sizes, unbiased)
+        none = theory.gaussian._accumulate_with_real(np.zeros(4), 10, sizes, unbiased)
         np.testing.assert_allclose(none, theory.gaussian._law(Accumulate(), sizes, unbiased), rtol=1e-13)
-        every = theory.gaussian._accumulate_with_real(np.ones(4), sizes, unbiased)
+        every = theory.gaussian._accumulate_with_real(np.ones(4), 10, sizes, unbiased)
         np.testing.assert_allclose(every, theory.gaussian._law(RealOnly(), sizes, unbiased), rtol=1e-13)
 
 
