@@ -111,6 +111,10 @@ class Level:
         """The number of the m-gram behind every single count."""
         return np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts)
 
+    def seen(self, context: np.ndarray) -> np.ndarray:
+        """Whether anything follows a context."""
+        return (context >= 0) & (self.total[context] > 0) if len(self.total) else np.zeros(context.shape, dtype=bool)
+
     def gain(self, number: np.ndarray, context: np.ndarray) -> np.ndarray:
         """What m-grams add to the probability of their last token; 0 for unseen ones."""
         if not len(self.counts):
@@ -153,7 +157,7 @@ def counted(values: np.ndarray, order: int, vocabulary: int, smoothing: str) -> 
         if m < order:
             found = np.empty(len(flat), dtype=np.int64)
             found[ranked] = np.cumsum(new) - 1
-            number = found.reshape(runs, values.shape[1], -1)
+            number = found.reshape(shorter[:, :, 1:].shape)
     return GramModel(smoothing, order, vocabulary, runs, keys, counts, left)
 
 
@@ -185,7 +189,7 @@ def entropies(model: GramModel, m: int, histories: list[np.ndarray], full: bool 
     out = entropies(model, m - 1, histories[:m], full=False) if m > 1 else entropies(model, 0, histories)
     level = model.levels[m - 1][full]
     context, first, inverse = np.unique(histories[m - 1], return_index=True, return_inverse=True)
-    used = np.flatnonzero((context >= 0) & (level.total[context] > 0))
+    used = np.flatnonzero(level.seen(context))
     sizes = (level.starts[context[used] + 1] - level.starts[context[used]]).astype(np.int64)
     owner = np.repeat(np.arange(len(used)), sizes)
     number = np.arange(len(owner)) - np.repeat(_sums(sizes)[:-1], sizes) + level.starts[context[used]][owner]
@@ -237,7 +241,7 @@ def drawn(model: GramModel, histories: list[np.ndarray], uniform: np.ndarray) ->
     for m in range(len(histories), 0, -1):
         level = model.levels[m - 1][m == len(histories)]
         context = histories[m - 1][left]
-        seen = (context >= 0) & (level.total[context] > 0)
+        seen = level.seen(context)
         here, context = left[seen], context[seen]
         x = uniform[here] * level.scale[context]
         place = np.minimum(x.astype(np.int64), level.scale[context] - 1)

@@ -30,10 +30,13 @@ class NGram(Language):
     smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.grams.Level`.
     """
 
+    tokenizer: str = "words"
+    vocabulary: int | None = 16000
     order: int = 3
-    smoothing: str = "witten-bell"
+    smoothing: str = "kneser-ney"
 
     model_type = GramModel
+    random = ("score",)
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,9 +45,13 @@ class NGram(Language):
             refuse("order", self.order, f"at most the {self.block} tokens of a block")
         among("smoothing", self.smoothing, ("witten-bell", "kneser-ney"))
 
+    def settings(self):
+        digests = {"text": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
+        return super().settings() | digests
+
     def fit(self, train, rng):
         values = merged(train).values
-        model = counted(values, self.order, self._corpus.tokenizer.size, self.smoothing)
+        model = counted(values, self.order, self.corpus.tokenizer.size, self.smoothing)
         return Fit(model, 1, values[0].size)
 
     def log_probabilities(self, model, tokens):

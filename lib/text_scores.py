@@ -6,7 +6,6 @@ Everywhere `tokens` are token ids of shape (runs, count, block), and a result ha
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import zeta
 
 from lib.checks import refuse, whole
 
@@ -60,36 +59,38 @@ def zipf_exponent(frequencies: np.ndarray, least: int = 5) -> np.ndarray:
     400 000 of them, the estimate is 0.92 to 0.94 with `least` = 5, but 0.6 to 1.4 with 1, since whether a rare word occurs once, twice or never
     is chance and no property of its law.
 
-    The standard error of a is 1 / √(words · variance of ln f under the law), and that of s is s² times it. ValueError if a run has no
-    word with f ≥ least.
+    The standard error of a is 1 / √(words · variance of ln f under the law), and that of s is s² times it. A run without a word
+    that occurs so often has no exponent: nan.
     """
     least = whole("least", least, 1)
     used = frequencies >= least
     words = used.sum(axis=1)
-    if (words == 0).any():
-        refuse("least", least, "at most the largest frequency in each run")
-    logs = np.log(np.where(used, frequencies, 1)).sum(axis=1) / words
+    logs = np.log(np.where(used, frequencies, 1)).sum(axis=1) / np.maximum(words, 1)
     # −d ln ζ/da falls from ∞ to ln(least) as a grows: bisection on s, which is bounded where a is not.
     low, high = np.zeros(len(logs)), np.full(len(logs), 1e3)
     for _ in range(60):
         s = (low + high) / 2
         above = mean_log(1 + 1 / s, least) > logs
         low, high = np.where(above, low, s), np.where(above, s, high)
-    return np.where(logs > np.log(least), (low + high) / 2, 0.0)
+    return np.where(words == 0, np.nan, np.where(logs > np.log(least), (low + high) / 2, 0.0))
 
 
 def mean_log(a: np.ndarray, least: int) -> np.ndarray:
-    """E ln f under p(f) = f^(−a) / ζ(a, least), f ≥ least: −d ln ζ(a, least) / da, by Euler's and Maclaurin's formula."""
-    a = np.asarray(a, dtype=float)[..., None]
-    first = np.arange(least, least + 30.0)
+    """E ln f under p(f) ∝ f^(−a), f ≥ least, for exponents a > 1 of any shape.
+
+    Both sums, of f^(−a) ln f and of f^(−a), are taken over 30 terms and then by Euler's and Maclaurin's formula: the integral, half of
+    the first term left, and corrections by its first and third derivative. Terms are divided by least^(−a), which keeps them from vanishing.
+    """
+    a = np.asarray(a, dtype=float)
+    f = np.arange(least, least + 30.0)
+    terms = (f / least) ** -a[..., None]
     q = least + 30.0
-    log = np.log(q)
-    # Σ_{f ≥ q} f^(−a) ln f: the integral, half of the first term, and two corrections by derivatives.
-    tail = q ** (1 - a) * (log / (a - 1) + 1 / (a - 1) ** 2) + q**-a * log / 2
-    tail += q ** (-a - 1) * (a * log - 1) / 12
-    tail -= q ** (-a - 3) * (a * (a + 1) * (a + 2) * log - (3 * a * a + 6 * a + 2)) / 720
-    total = (first**-a * np.log(first)).sum(axis=-1, keepdims=True) + tail
-    return (total / zeta(a, least))[..., 0]
+    log, third = np.log(q), a * (a + 1) * (a + 2)
+    rest = q / (a - 1) + 1 / 2 + a / (12 * q) - third / (720 * q**3)
+    rest_log = q / (a - 1) * (log + 1 / (a - 1)) + log / 2 + (a * log - 1) / (12 * q)
+    rest_log -= (third * log - (3 * a * a + 6 * a + 2)) / (720 * q**3)
+    weight = (q / least) ** -a
+    return ((terms * np.log(f)).sum(axis=-1) + weight * rest_log) / (terms.sum(axis=-1) + weight * rest)
 
 
 def gram_ids(tokens: np.ndarray, order: int) -> np.ndarray:

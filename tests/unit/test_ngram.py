@@ -120,6 +120,19 @@ def test_a_model_without_counts_is_uniform(order, smoothing):
     np.testing.assert_allclose(entropies(model, order, histories), math.log(VOCABULARY))
 
 
+def test_a_world_without_counts_has_the_vocabulary_as_its_perplexity(tiny):
+    size = tiny.corpus.tokenizer.size
+    model = counted(np.zeros((2, 0, 8), dtype=np.int32), 3, size, "kneser-ney")
+    found = tiny.score(model, stream(1), tiny.scores)
+    np.testing.assert_allclose(found["test_perplexity"], size)
+    np.testing.assert_allclose(found["next_entropy"], math.log(size))
+    np.testing.assert_allclose(found["generated_perplexity"], size)
+    drawn = tiny.sample(model, 2000, None, stream(2)).values
+    # 32 000 draws from about 25 words: each within 5 standard errors, false-alarm rate 3e-5.
+    shares = np.bincount(drawn.ravel(), minlength=size) / drawn.size
+    np.testing.assert_allclose(shares, 1 / size, atol=5 * math.sqrt(1 / size / drawn.size))
+
+
 def test_witten_bell_by_hand():
     # One run, one block: a a b. c(a) = 2, c(b) = 1, two types; after a: a once, b once.
     model = counted(np.array([[[0, 0, 1]]]), 2, 4, "witten-bell")
@@ -149,10 +162,16 @@ def tiny(tmp_path_factory):
     path = tmp_path_factory.mktemp("text") / "some.txt"
     rng = np.random.default_rng(1)
     words = np.array("the a cat dog bird saw ran to from of and green old house tree sun , . we they".split())
-    chance = np.arange(1, words.size + 1) ** -1.0
-    lines = [" ".join(rng.choice(words, size=30, p=chance / chance.sum())) for _ in range(120)]
+    # Two words in three are followed by a word of their own, so that there is something to learn.
+    chance = 1 / np.arange(1, words.size + 1) / (1 / np.arange(1, words.size + 1)).sum()
+    after, lines = rng.permutation(words.size), []
+    for _ in range(120):
+        line = [rng.choice(words.size, p=chance)]
+        while len(line) < 30:
+            line.append(after[line[-1]] if rng.random() < 2 / 3 else rng.choice(words.size, p=chance))
+        lines.append(" ".join(words[line]))
     path.write_text("\n".join(lines))
-    return NGram(data=f"file:{path}", vocabulary=None, block=8, test_blocks=10, score_samples=12)
+    return NGram(data=f"file:{path}", vocabulary=None, block=8, test_blocks=10, score_samples=12, shown=2)
 
 
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
@@ -250,6 +269,7 @@ def test_every_regime_runs(tiny):
     first = data.test_perplexity.sel(generation=1)
     assert (first == first.isel(regime=0)).all()
     assert (data.test_perplexity.sel(regime="RealOnly", generation=4) < first.isel(regime=0)).all()
+    assert (data.test_perplexity.sel(regime="Replace", generation=4) > first.isel(regime=0)).all()
 
 
 @pytest.mark.parametrize("regime", [Replace(), Accumulate(), Keep(0.25)], ids=str)
@@ -298,6 +318,17 @@ def test_more_runs_change_no_number_of_the_first(tiny, smoothing):
 def test_wrong_settings_are_named(tiny, setting, value, says):
     with pytest.raises(ValueError, match=rf"{'text' if setting == 'data' else setting}=.*{says}"):
         dataclasses.replace(tiny, **{setting: value})
+
+
+def test_another_text_under_the_same_name_is_another_checkpoint(tmp_path):
+    lines = [f"Line {k} of {k % 7} in a short text." for k in range(60)]
+    path = tmp_path / "some.txt"
+    path.write_text("\n".join(lines))
+    world = NGram(data=f"file:{path}", vocabulary=None, block=8, test_blocks=4, score_samples=4)
+    recurse(world, Replace(), n=4, generations=2, runs=1, seed=1, checkpoint=tmp_path / "kept")
+    path.write_text("\n".join([*lines, "Another line."]))
+    with pytest.raises(ValueError, match="text="):
+        recurse(world, Replace(), n=4, generations=2, runs=1, seed=1, checkpoint=tmp_path / "kept")
 
 
 def test_more_real_text_than_there_is_is_refused(tiny):

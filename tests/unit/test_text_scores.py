@@ -134,7 +134,8 @@ def test_steeper_texts_have_larger_exponents():
 
 
 def test_limits_of_the_zipf_exponent():
-    assert zipf_exponent(np.array([[5, 5, 5], [5, 5, 6]])).tolist()[0] == 0
+    found = zipf_exponent(np.array([[5, 5, 5], [5, 5, 6], [4, 4, 0]]))
+    assert found[0] == 0 < found[1] and np.isnan(found[2])
     one = zipf_exponent(np.array([[1000, 0, 0]]), least=1)
     # One word: E ln f = 1/(a − 1) − … = ln 1000, so s is near ln 1000 + 0.577.
     assert one[0] == pytest.approx(math.log(1000) + 0.577, rel=0.01)
@@ -149,7 +150,6 @@ def test_limits_of_the_zipf_exponent():
         (lambda: vocabulary_coverage(TOKENS, np.zeros(4)), "reference=.*at least one is positive"),
         (lambda: counts(TOKENS, 3), "tokens=3.*ids from 0 to 2"),
         (lambda: counts(-TOKENS, 5), "tokens=-3.*ids from 0 to 4"),
-        (lambda: zipf_exponent(np.array([[1, 2], [6, 7]])), "least=5.*largest frequency in each run"),
         (lambda: zipf_exponent(np.array([[1, 2]]), least=0), "least=0.*at least 1"),
     ],
 )
