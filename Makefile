@@ -14,7 +14,7 @@ unexport PYTHONHASHSEED
 
 RUN := .venv/bin/python
 
-.PHONY: help venv book test notebooks bench serve clean
+.PHONY: help venv book test notebooks records bench serve clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -38,6 +38,9 @@ test: venv ## lint, unit, statistical, notebook and browser tests, then every ch
 
 notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)
 	@$(RUN) book/make.py notebooks $(ONLY)
+
+records: venv ## run the sweeps that are recorded, keep them in book/records (ONLY="gaussian-grid"; minutes to hours)
+	@$(RUN) book/make.py records $(ONLY)
 
 bench: venv ## how fast it is, as ratios measured in one run
 	@$(RUN) tests/bench.py

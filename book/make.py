@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: book, notebooks, serve."""
+"""The commands behind the Makefile: book, notebooks, records, serve."""
 
 import argparse
 import functools
@@ -130,6 +130,41 @@ def notebooks(arguments):
     return tell(failed) if failed else 0
 
 
+def records(arguments):
+    """Run the sweeps that are recorded and keep a summary of each under book/records."""
+    from lib.batch import load, plan, run
+    from lib.batch.cluster import local_workers
+    from lib.batch.record import write
+
+    sweeps = {path.stem: path for path in sorted((ROOT / "book" / "sweeps").glob("*.yaml"))}
+    unknown = [name for name in arguments.only if name not in sweeps]
+    if unknown:
+        sys.exit(f"No such sweep: {' '.join(unknown)}. There are: {', '.join(sweeps) or 'none'}.")
+    status = 0
+    for name in arguments.only or sweeps:
+        sweep = load(sweeps[name])
+        if sweep.record is None:
+            if arguments.only:
+                sys.exit(f"{sweeps[name]} has no key `record`: it is not one that is recorded.")
+            continue
+        try:
+            local_workers(sweep.resources, len(sweep.configurations))
+        except ValueError as error:
+            print(f"{name} is left out, it cannot run here: {error}", file=sys.stderr)
+            status = status or int(bool(arguments.only))
+            continue
+        out = str(BUILD / "sweeps" / name)
+        work = plan(sweep, out, rerun_failed=True)
+        print(work.describe(None), flush=True)
+        finished, failed = run(work)
+        if finished < len(work.keys):
+            print(f"{name}: {failed} runs failed; what they got to is in {out}/failed", file=sys.stderr)
+            status = 1
+        else:
+            print(write(out, ROOT / "book" / "records"))
+    return status
+
+
 def serve(arguments):
     if not PAGE.exists():
         sys.exit("There is no built book yet; run make book first.")
@@ -151,6 +186,9 @@ def main():
     command = commands.add_parser("notebooks", help=notebooks.__doc__)
     command.add_argument("only", nargs="*", help="numbers or names of chapters; all when none is given")
     command.set_defaults(run=notebooks)
+    command = commands.add_parser("records", help=records.__doc__)
+    command.add_argument("only", nargs="*", help="names of sweeps; all that are recorded when none is given")
+    command.set_defaults(run=records)
     command = commands.add_parser("serve", help="serve the built book on this machine")
     command.add_argument("--port", type=int, default=8000)
     command.set_defaults(run=serve)

@@ -32,9 +32,14 @@ class Chapter:
     def end(self) -> None:
         """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
 
-        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger.
+        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger. A run of a sweep
+        hands over everything, also if a judge refuses results that are too few for it.
         """
-        findings = claims.judge(self.number, self.results)
+        findings = {}
+        try:
+            findings = claims.judge(self.number, self.results)
+        finally:
+            records.leave_run(self.results, claims.to_json(findings))
         say(claims.table(self.number, findings))
         folder = os.environ.get("LIB_RESULTS")
         if folder and self.parameters == self.defaults:
@@ -69,6 +74,13 @@ def _assignments(cell: str) -> dict[str, Any]:
 def say(text: str) -> None:
     """Display a sentence, or any Markdown, made of computed numbers."""
     display(Markdown(text))
+
+
+def recorded(name: str) -> records.Record | None:
+    """The recorded sweep of that name, after saying what, where and when it was; None after saying that there is none."""
+    found = records.record(name)
+    say(records.not_recorded(name) if found is None else f"*{found.line}*")
+    return found
 
 
 def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):

@@ -1,4 +1,14 @@
-"""What a run was, beside what it found: parameters, seeds, versions, commit, device, times."""
+"""What a run was, beside what it found: parameters, seeds, versions, commit, device, times.
+
+Results travel in three ways:
+
+- A chapter at its default parameters leaves a *summary* (`leave`) where LIB_RESULTS says: the ledger reads it.
+- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a data set
+  for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what it finds there,
+  and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call of
+  `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
+- What `make records` has kept of a sweep (`record`) lies in `book/records/`; chapters draw it and label it as recorded.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +20,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +29,10 @@ import xarray as xr
 
 PACKAGES = ("numpy", "scipy", "xarray", "torch", "scikit-learn")
 COMMITTED = Path(__file__).parent / "results"
+# Recorded sweeps: in a checkout beside the book's pages; in an installed package (on Colab) under the link that packs them.
+RECORDED = (Path(__file__).parent.parent / "book" / "records", Path(__file__).parent / "recorded")
+# Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
+CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/results")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
 KEPT_GENERATIONS = 40
@@ -32,9 +47,7 @@ def provenance() -> dict[str, Any]:
     """Commit (None outside a checkout), whether the code differs from it, date (UTC), versions and processor."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(
-            _git("status", "--porcelain", "--", "lib", "notebooks", ":!lib/results", ":!notebooks/*.ipynb")
-        ),
+        "changed": bool(_git("status", "--porcelain", "--", *CODE)),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -74,28 +87,29 @@ def key(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def summary(data: xr.Dataset) -> xr.Dataset:
+def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
     """A data set of `recurse` small enough to commit: for each score a variable with dims (regime, generation, summary), where
-    `summary` is "mean", the quantiles over runs ("q05" … "q95") and the first runs themselves ("run 0" …), in single precision.
+    `summary` is "mean", the quantiles over runs ("q05" … "q95") and the first `runs` runs themselves ("run 0" …), in single
+    precision. Dimensions before these three, of a collected sweep, stay.
 
-    Up to 40 generations are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples, means)
-    stays in the notebook.
+    Up to `generations` of them are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples,
+    means) stays in the notebook.
     """
     total = data.sizes["generation"]
-    chosen = np.unique(np.geomspace(1, total, min(total, KEPT_GENERATIONS)).round().astype(int)) - 1
+    chosen = np.unique(np.geomspace(1, total, min(total, generations)).round().astype(int)) - 1
     data = data.isel(generation=chosen)
-    runs = min(KEPT_RUNS, data.sizes["run"])
+    runs = min(runs, data.sizes["run"])
     labels = ["mean", *(f"q{100 * q:02.0f}" for q in QUANTILES), *(f"run {k}" for k in range(runs))]
     out = data.drop_vars([name for name in data.variables if "run" in data[name].dims])
     for name, values in data.data_vars.items():
-        if values.dims == ("regime", "generation", "run"):
+        if values.dims[-3:] == ("regime", "generation", "run") and np.issubdtype(values.dtype, np.number):
             array = values.values
             parts = [
-                array.mean(axis=2)[..., None],
-                np.moveaxis(np.quantile(array, QUANTILES, axis=2), 0, -1),
+                array.mean(axis=-1)[..., None],
+                np.moveaxis(np.quantile(array, QUANTILES, axis=-1), 0, -1),
                 array[..., :runs],
             ]
-            out[name] = (("regime", "generation", "summary"), np.concatenate(parts, axis=2).astype("float32"))
+            out[name] = ((*values.dims[:-1], "summary"), np.concatenate(parts, axis=-1).astype("float32"))
     return out.assign_coords(summary=labels)
 
 
@@ -131,6 +145,69 @@ def leave(
     aside = folder / f".{stem}.json"
     aside.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
     aside.replace(folder / f"{stem}.json")
+
+
+def leave_run(
+    results: Mapping[str, xr.Dataset],
+    findings: list[dict] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+) -> Path | None:
+    """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
+
+    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs, so dims
+    that mean the same have the same name. `findings` are judged claims (`lib.claims.to_json`), `notes` anything else that JSON
+    holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
+    """
+    folder = folder or os.environ.get("LIB_RUN")
+    if not folder:
+        return None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, data) in enumerate(results.items()):
+        encoding = {
+            v: {"zlib": True, "complevel": 4} for v in data.data_vars if data[v].ndim and data[v].dtype.kind in "fiu"
+        }
+        mode = "w" if number == 0 else "a"
+        data.to_netcdf(folder / "data.nc", mode=mode, group=name, engine="h5netcdf", encoding=encoding)
+    stored = {"groups": list(results), "findings": findings or [], "notes": dict(notes or {})}
+    (folder / "findings.json").write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+    return folder
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes as the first
+    dims; `about` says what was run, where, when, and for how long."""
+
+    name: str
+    data: dict[str, xr.Dataset]
+    about: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """The label that goes with every figure drawn from it."""
+        about = self.about
+        commit = f"commit {about['commit'][:10]}" if about["commit"] else "outside a repository"
+        changed = " with changes" if about["changed"] else ""
+        spent = f"{about['seconds'] / 60:.0f} minutes" if about["seconds"] >= 90 else f"{about['seconds']:.0f} seconds"
+        runs = f"{about['runs']} runs" if about["runs"] > 1 else "one run"
+        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {spent} in all, on {about['device']}."
+
+
+def record(name: str) -> Record | None:
+    """The recorded sweep of that name; None if there is none (`not_recorded` then says so in a sentence)."""
+    for folder in RECORDED:
+        if (folder / f"{name}.json").exists():
+            about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            path = folder / f"{name}.nc"
+            return Record(name, {g: xr.load_dataset(path, group=g, engine="h5netcdf") for g in about["groups"]}, about)
+    return None
+
+
+def not_recorded(name: str) -> str:
+    """What a chapter says in place of a record that does not exist."""
+    return f"*No run of `{name}` is recorded yet.* In a clone, `make records ONLY={name}` records it."
 
 
 def read(chapter: int, folder: str | Path | None = None) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:

@@ -1,0 +1,85 @@
+"""The command line of lib.batch. Exit status: 0 all runs finished, 1 some failed, 2 nothing was started: a setting is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lib import batch
+from lib.batch import cluster, drive
+
+
+def run(arguments) -> int:
+    """Do what is missing of a sweep."""
+    found = drive.plan(batch.load(arguments.sweep), arguments.out, arguments.rerun_failed)
+    at_once = None
+    if not (arguments.scheduler or arguments.jobqueue):
+        at_once, _ = cluster.local_workers(found.sweep.resources, len(found.missing), arguments.workers)
+    print(found.describe(at_once), flush=True)
+    if arguments.dry_run:
+        return 0
+    finished, failed = drive.run(
+        found, scheduler=arguments.scheduler, jobqueue=arguments.jobqueue, workers=arguments.workers
+    )
+    print(f"{finished} of {len(found.keys)} runs are finished, {failed} failed; they are in {arguments.out}")
+    return 0 if finished == len(found.keys) else 1
+
+
+def status(arguments) -> int:
+    """Say what a sweep's folder holds."""
+    found = drive.status(arguments.out)
+    counts = f"{len(found['finished'])} finished, {len(found['failed'])} failed, {found['missing']} missing"
+    print(f"{found['name']}: {found['runs']} runs, {counts}")
+    if found["others"]:
+        print(f"{found['others']} finished runs of other parameters or of other code are kept, and not collected")
+    for key, failed in found["failed"].items():
+        print(f"  failed/{key} {failed['parameters']}: {failed['reason']}")
+    return 0
+
+
+def collect(arguments) -> int:
+    """Merge what is finished into one Parquet file, one NetCDF file and one JSON file."""
+    for name in batch.collect(arguments.out).values():
+        print(f"{arguments.out.rstrip('/')}/{name}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m lib.batch", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("run", help=run.__doc__)
+    one.add_argument(
+        "sweep", help="a YAML file: notebook, grid, seeds, resources (lib/batch/sweep.py says what it holds)"
+    )
+    one.add_argument("--out", required=True, help="folder for the runs, or an fsspec URL (s3://…, gs://…)")
+    one.add_argument("--dry-run", action="store_true", help="check, print the estimate, and stop")
+    one.add_argument("--rerun-failed", action="store_true", help="do failed runs again as well")
+    one.add_argument("--workers", type=int, help="runs at once on this machine; by default what cores and memory allow")
+    one.add_argument("--scheduler", help="address of a running Dask scheduler, tcp://HOST:PORT")
+    one.add_argument("--jobqueue", metavar="FILE", help="a YAML file with options of dask-jobqueue (Slurm, PBS …)")
+    one.set_defaults(do=run)
+    one = commands.add_parser("status", help=status.__doc__)
+    one.add_argument("out")
+    one.set_defaults(do=status)
+    one = commands.add_parser("collect", help=collect.__doc__)
+    one.add_argument("out")
+    one.set_defaults(do=collect)
+    return top
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the words ask for; a wrong setting or a place that cannot be used is a message and status 2."""
+    arguments = parser().parse_args(words)
+    try:
+        return arguments.do(arguments)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,341 @@
+"""What a sweep file says: a notebook, the parameter sets to run it with, and what each run may take.
+
+    notebook: gaussian-grid.ipynb        # beside the sweep file, or a path from there
+    grid:                                # every combination is one run
+      dimension: [1, 3, 10]
+      n: [10, 100]
+    list:                                # and, or instead, sets by name; each is combined with the whole grid
+      - {estimator: mle}
+      - {estimator: unbiased, scores: trace}
+    fixed: {runs: 100}                   # the same in every run
+    seeds: 3                             # the notebook's seed and the next two; or a list of seeds
+    retries: 1                           # how often a failed run is tried again; 0 by default
+    resources: {cores: 1, gpu: 0, memory: 2 GB, time: 10 min}
+    estimate: {seconds: 20, megabytes: 3}   # of one run, for the estimate that is printed first
+    record: {keep_runs: 6}               # what `make records` keeps; see lib.batch.record
+
+Everything is checked against the notebook's parameters cell before anything starts. A parameter's help may end with what is
+allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import papermill
+import yaml
+from dask.utils import parse_bytes
+
+import lib
+from lib.checks import among, refuse, whole
+
+KEYS = ("notebook", "grid", "list", "fixed", "seeds", "retries", "resources", "estimate", "record")
+RESOURCES = ("cores", "gpu", "memory", "time")
+LIMIT = 3600.0  # seconds that a run may take if the sweep does not say: a lost kernel must not stop a sweep for ever
+RANGE = re.compile(r"\[\s*([^\[\]\s]+)?\s*\.\.\s*([^\[\]\s]+)?\s*\]\s*$")
+CHOICE = re.compile(r"\[([^\[\]|]+(?:\|[^\[\]|]+)+)\]\s*$")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a notebook as its parameters cell declares it; `choices` or `low` and `high` limit its values."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def check(self, value: Any) -> Any:
+        """`value` as the notebook takes it; ValueError naming the parameter, the value and what is allowed."""
+        wanted = type(self.default)
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if self.default is not None and type(value) is not wanted:
+            hint = ""
+            if isinstance(value, str) and wanted in (int, float):
+                hint = f"; YAML reads {value} as text, write the number out" if _number(value) else ""
+            refuse(self.name, value, f"a value of type {wanted.__name__}, like its default {self.default!r}{hint}")
+        if self.choices and value not in self.choices:
+            refuse(self.name, value, "one of " + ", ".join(map(repr, self.choices)))
+        if (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high):
+            refuse(self.name, value, f"from {_end(self.low)} to {_end(self.high)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run takes: CPU cores, GPUs, bytes of memory (0: not limited) and seconds."""
+
+    cores: int = 1
+    gpu: int = 0
+    memory: int = 0
+    time: float = LIMIT
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep. `axes` are the parameters that vary over the grid, with their values; `sets` the rows of the list
+    (one empty row if there is none); `configurations` the full parameters of each run, defaults included."""
+
+    name: str
+    source: dict[str, Any]
+    notebook: nbformat.NotebookNode
+    parameters: dict[str, Parameter]
+    axes: dict[str, tuple]
+    sets: tuple[dict[str, Any], ...]
+    configurations: tuple[dict[str, Any], ...]
+    retries: int = 0
+    resources: Resources = Resources()
+    estimate: dict[str, float] = field(default_factory=dict)
+    record: dict[str, Any] | None = None
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Names of the parameters in which runs differ or which the sweep sets."""
+        return tuple(dict.fromkeys([*self.axes, *(name for row in self.sets for name in row)]))
+
+    def key(self, configuration: Mapping[str, Any], code: str) -> str:
+        """The name of a run: a hash of its configuration and of the code's version."""
+        text = json.dumps({"configuration": configuration, "code": code}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def code(self) -> str:
+        """The version of the code that a run depends on: a hash of the notebook's code and of every module of `lib` that a
+        notebook can import. What distributes the runs is left out."""
+        cells = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
+        return hashlib.sha256((cells + library_version()).encode()).hexdigest()[:16]
+
+
+def library_version() -> str:
+    """A hash of the sources of `lib`, the same on every machine that has the same ones."""
+    root, found = Path(lib.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+        name = path.relative_to(root).as_posix()
+        if not name.startswith("batch/"):
+            found.update(name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return found.hexdigest()[:16]
+
+
+def load(path: str | Path) -> Sweep:
+    """The sweep in a file, checked. ValueError or OSError, naming the file and what is wrong, before any work."""
+    path = Path(path)
+    try:
+        source = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    try:
+        return check(source, path.parent, path.stem)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def check(source: Any, folder: Path, name: str) -> Sweep:
+    """The sweep that `source` describes; its notebook is looked for in `folder`."""
+    if not isinstance(source, dict):
+        raise ValueError("a sweep is a mapping with a key `notebook` and a `grid` or a `list`")
+    for key in source:
+        among("key", key, KEYS)
+    if not isinstance(source.get("notebook"), str):
+        refuse("notebook", source.get("notebook"), "the path of a notebook, from the folder of the sweep file")
+    notebook = read_notebook(folder / source["notebook"])
+    parameters = declared(notebook, folder / source["notebook"])
+    grid, fixed = _mapping(source, "grid"), _mapping(source, "fixed")
+    axes = {}
+    for axis, values in grid.items():
+        if not isinstance(values, list) or not values:
+            refuse(f"grid.{axis}", values, "a list of one value or more")
+        axes[axis] = tuple(_known(parameters, axis).check(value) for value in values)
+    if "seeds" in source:
+        axes["seed"] = _seeds(source["seeds"], parameters)
+    sets = _sets(source.get("list"), parameters)
+    fixed = {key: _known(parameters, key).check(value) for key, value in fixed.items()}
+    if not axes and not source.get("list"):
+        refuse("grid", source.get("grid"), "at least one axis with values, or a `list` of parameter sets")
+    places = [("grid", axes), ("fixed", fixed), *((f"list[{k}]", row) for k, row in enumerate(sets))]
+    for (first, a), (second, b) in itertools.combinations(places[: 2 + len(sets)], 2):
+        if first.startswith("list"):
+            continue
+        if both := set(a) & set(b):
+            refuse(second, sorted(both), f"parameters that {first} does not set as well")
+    # Rows of the list are completed, so that each says in full how it differs from the others.
+    usual = {key: parameter.default for key, parameter in parameters.items()} | fixed
+    named = dict.fromkeys(key for row in sets for key in row)
+    sets = tuple({key: row.get(key, usual[key]) for key in named} for row in sets)
+    return Sweep(
+        name=name,
+        source=json.loads(json.dumps(source, default=str)),
+        notebook=notebook,
+        parameters=parameters,
+        axes=axes,
+        sets=sets,
+        configurations=_configurations(usual, axes, sets),
+        retries=whole("retries", source.get("retries", 0), 0),
+        resources=_resources(_mapping(source, "resources")),
+        estimate=_estimate(_mapping(source, "estimate")),
+        record=_mapping(source, "record") if "record" in source else None,
+    )
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """A notebook without its outputs, which a run replaces anyway. FileNotFoundError or ValueError, naming it."""
+    if not path.exists():
+        raise FileNotFoundError(f"notebook={str(path)!r} does not exist")
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise ValueError(f"notebook={str(path)!r} is no notebook: {error}") from error
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def declared(notebook: nbformat.NotebookNode, path: Path) -> dict[str, Parameter]:
+    """The parameters that a notebook takes, as papermill sees them."""
+    found = {}
+    for name, seen in papermill.inspect_notebook(notebook).items():
+        try:
+            default = ast.literal_eval(seen["default"])
+        except (SyntaxError, ValueError) as error:
+            message = "a constant; what is computed from parameters belongs into the next cell"
+            raise ValueError(f"{path}: the default of {name}, {seen['default']}, is not {message}") from error
+        found[name] = _parameter(name, seen["inferred_type_name"], default, seen["help"])
+    if not found:
+        raise ValueError(
+            f"notebook={str(path)!r} has no parameters: tag one cell `parameters` and write there, a line for each, "
+            "`name: type = value  # help`"
+        )
+    return found
+
+
+def _parameter(name, kind, default, help):
+    if kind == "float" and type(default) is int:
+        default = float(default)
+    choices, low, high = (), None, None
+    if match := CHOICE.search(help):
+        choices = tuple(_literal(part.strip()) for part in match.group(1).split("|"))
+    elif match := RANGE.search(help):
+        low, high = (None if end is None else float(_literal(end)) for end in match.groups())
+    elif name == "scale":
+        choices = ("laptop", "paper")  # the one dial that all chapters share
+    return Parameter(name, type(default).__name__, default, help, choices, low, high)
+
+
+def _known(parameters: Mapping[str, Parameter], name: Any) -> Parameter:
+    if name not in parameters:
+        listed = "".join(f"\n  {p.name}: {p.type} = {p.default!r}  # {p.help}" for p in parameters.values())
+        raise ValueError(f"parameter={name!r} is not allowed: the notebook has\n{listed}".replace("\n\n", "\n"))
+    return parameters[name]
+
+
+def _sets(rows: Any, parameters) -> tuple[dict[str, Any], ...]:
+    if rows is None:
+        return ({},)
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row for row in rows):
+        refuse("list", rows, "one parameter set or more, each a mapping from names to values")
+    return tuple({name: _known(parameters, name).check(value) for name, value in row.items()} for row in rows)
+
+
+def _seeds(seeds: Any, parameters) -> tuple[int, ...]:
+    parameter = _known(parameters, "seed")
+    if isinstance(seeds, list) and seeds:
+        return tuple(parameter.check(seed) for seed in seeds)
+    count = whole("seeds", seeds, 1)
+    return tuple(parameter.check(parameter.default + k) for k in range(count))
+
+
+def _configurations(usual, axes, sets) -> tuple[dict[str, Any], ...]:
+    """The full parameters of every run, in the order of the list and then of the grid; two equal ones are an error. `usual` are the
+    values of parameters that the sweep does not vary."""
+    found, seen = [], set()
+    for row in sets:
+        for values in itertools.product(*axes.values()):
+            chosen = row | dict(zip(axes, values, strict=True))
+            configuration = usual | chosen
+            text = json.dumps(configuration, sort_keys=True)
+            if text in seen:
+                raise ValueError(f"two runs would have the same configuration; one of them sets {chosen}. Name it once")
+            seen.add(text)
+            found.append(configuration)
+    return tuple(found)
+
+
+def _resources(given) -> Resources:
+    for name in given:
+        among("resources", name, RESOURCES)
+    memory, time = given.get("memory", 0), given.get("time", LIMIT)
+    try:
+        memory = parse_bytes(memory)
+    except (ValueError, TypeError, AttributeError):
+        refuse("resources.memory", memory, 'bytes, or a text such as "2 GB"')
+    try:
+        time = float(pd.Timedelta(time, unit=None if isinstance(time, str) else "s").total_seconds())
+    except (ValueError, TypeError):
+        refuse("resources.time", time, 'seconds, or a text such as "10 min"')
+    if memory < 0 or not time > 0:
+        refuse("resources", given, "memory of 0 (no limit) or more and a time above 0")
+    cores = whole("resources.cores", given.get("cores", 1), 1)
+    return Resources(cores, whole("resources.gpu", given.get("gpu", 0), 0), int(memory), time)
+
+
+def _estimate(given) -> dict[str, float]:
+    for name, value in given.items():
+        among("estimate", name, ("seconds", "megabytes"))
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            refuse(f"estimate.{name}", value, "a number of one run, at least 0")
+    return {name: float(value) for name, value in given.items()}
+
+
+def _mapping(source, key) -> dict[str, Any]:
+    value = source.get(key)
+    if value is None or value is True:
+        return {}
+    if not isinstance(value, dict):
+        refuse(key, value, "a mapping from names to values")
+    return value
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _end(value: float | None) -> str:
+    return "any value" if value is None else f"{value:g}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error; plain YAML takes the last one and says nothing."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
