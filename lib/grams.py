@@ -1,8 +1,9 @@
-"""Interpolated n-gram models of many runs at once, as sorted arrays: counting, probabilities, entropies and exact sampling.
+"""Interpolated n-gram models of many runs at once, as sorted arrays: counting, probabilities, entropies and exact
+sampling.
 
-An m-gram is known by its number: its place in the sorted list of all m-grams of all runs. A list is sorted by (number of the first
-m − 1 tokens, last token), so the m-grams that continue one context lie side by side, and one binary search finds the number of a
-context that has grown by a token. Contexts end at the border of a block.
+An m-gram is known by its number: its place in the sorted list of all m-grams of all runs. A list is sorted by (number
+of the first m − 1 tokens, last token), so the m-grams that continue one context lie side by side, and one binary search
+finds the number of a context that has grown by a token. Contexts end at the border of a block.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ UNSEEN = -1
 class GramModel:
     """Counts of the n-grams of every run and how they are smoothed.
 
-    `keys["m"]`, m = 2 … order: sorted, int64, (number of the first m − 1 tokens) · vocabulary + last token; 1-grams need none, their
-    number is run · vocabulary + token. `counts["m"]`, m = 1 … order: how often each occurs. For "kneser-ney"
-    `left["m"]`, m < order: after how many different tokens it occurs.
+    `keys["m"]`, m = 2 … order: sorted, int64, (number of the first m − 1 tokens) · vocabulary + last token; 1-grams
+    need none, their number is run · vocabulary + token. `counts["m"]`, m = 1 … order: how often each occurs. For
+    "kneser-ney" `left["m"]`, m < order: after how many different tokens it occurs.
     """
 
     smoothing: str
@@ -68,11 +69,13 @@ class GramModel:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """The m-grams of one m by context: with context h and last token w, P(w | h) = gain(h, w) + back(h) · P(w | shorter h).
+    """The m-grams of one m by context: with context h and last token w, P(w | h) = gain(h, w) + back(h) · P(w | shorter
+    h).
 
-    `counts` are those of the m-grams (occurrences, or different tokens before them), `starts` where the m-grams of each context begin,
-    `before` the sum of all counts before an m-gram. For each context, `total` is the sum of its counts, `back` the weight of the
-    shorter context, `discount` what is taken off each count (0 for Witten–Bell) and `scale` what counts are divided by.
+    `counts` are those of the m-grams (occurrences, or different tokens before them), `starts` where the m-grams of each
+    context begin, `before` the sum of all counts before an m-gram. For each context, `total` is the sum of its counts,
+    `back` the weight of the shorter context, `discount` what is taken off each count (0 for Witten–Bell) and `scale`
+    what counts are divided by.
     """
 
     counts: np.ndarray
@@ -85,10 +88,13 @@ class Level:
 
     @classmethod
     def of(cls, counts: np.ndarray, starts: np.ndarray, bounds: np.ndarray, smoothing: str) -> Level:
-        """`bounds`: where the contexts of each run begin. Weights as in Chen and Goodman (1999, "An empirical study of smoothing
-        techniques for language modeling"): Witten–Bell, back = T / (c + T) with T the different continuations of a
-        context seen c times (their eq. 17); interpolated Kneser–Ney, back = D T / c (eq. 24) with D = n₁ / (n₁ + 2 n₂)
-        (eq. 19; n₁, n₂: how many m-grams of a run have count 1, 2), and D = ½ where n₁ = 0."""
+        """`bounds`: where the contexts of each run begin.
+
+        Weights as Chen and Goodman (1999, "An empirical study of smoothing techniques for language modeling") give
+        them. Witten–Bell: back = T / (c + T) with T different continuations of a context that was seen c times.
+        Interpolated Kneser–Ney: back = D T / c, with the discount D = n₁ / (n₁ + 2 n₂) of Ney, Essen and Kneser (1994),
+        n₁ and n₂ the numbers of m-grams of a run with count 1 and 2, and D = ½ where n₁ = 0.
+        """
         before = _sums(counts)
         total = np.diff(before[starts])
         types = np.diff(_sums(counts > 0)[starts])
@@ -151,7 +157,8 @@ def counted(values: np.ndarray, order: int, vocabulary: int, smoothing: str) -> 
         keys[str(m)] = ordered[where]
         counts[str(m)] = np.diff(np.append(where, len(flat))).astype(np.int32)
         if smoothing == "kneser-ney":
-            # One occurrence of each m-gram: what follows its first token is an (m − 1)-gram with one more token before it.
+            # One occurrence of each m-gram: what follows its first token is an (m − 1)-gram with one more token before
+            # it.
             suffix = shorter[:, :, 1:].ravel()[ranked[where]]
             left[str(m - 1)] = np.bincount(suffix, minlength=len(counts[str(m - 1)])).astype(np.int32)
         if m < order:
@@ -181,8 +188,9 @@ def probabilities(model: GramModel, tokens: np.ndarray) -> np.ndarray:
 def entropies(model: GramModel, m: int, histories: list[np.ndarray], full: bool = True) -> np.ndarray:
     """Entropy in nats of the next token after histories of m − 1 tokens, shape (count,), exact.
 
-    `histories[k]` holds the numbers of their last k tokens, of the run for k = 0. With lower the distribution after the shorter history and λ its weight,
-    H = −Σ p ln p − λ ln λ (1 − Σ lower) + λ (H(lower) + Σ lower ln lower), sums over the seen continuations only.
+    `histories[k]` holds the numbers of their last k tokens, of the run for k = 0. With lower the distribution after the
+    shorter history and λ its weight, H = −Σ p ln p − λ ln λ (1 − Σ lower) + λ (H(lower) + Σ lower ln lower), sums over
+    the seen continuations only.
     """
     if m == 0:
         return np.full(len(histories[0]), math.log(model.vocabulary))
@@ -233,8 +241,8 @@ def suffixes(model: GramModel, tokens: np.ndarray) -> list[np.ndarray]:
 def drawn(model: GramModel, histories: list[np.ndarray], uniform: np.ndarray) -> np.ndarray:
     """The next token after each history, exactly from the model's law; one uniform number in [0, 1) for each.
 
-    One of the occurrences of the context is chosen, or the shorter context by its weight; what is left of the uniform number, blown up, is
-    uniform again. With Kneser–Ney the discount of an m-gram comes off its first occurrence.
+    One of the occurrences of the context is chosen, or the shorter context by its weight; what is left of the uniform
+    number, blown up, is uniform again. With Kneser–Ney the discount of an m-gram comes off its first occurrence.
     """
     token = np.empty(len(uniform), dtype=np.int64)
     left = np.arange(len(uniform))  # those still without a token
