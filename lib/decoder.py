@@ -173,7 +173,12 @@ def parameters(shape: Architecture) -> int:
 
 @torch.no_grad()
 def sample(
-    decoder: Decoder, begin: torch.Tensor, new: int, uniforms: torch.Tensor, temperature: float = 1.0, top_p: float = 1.0
+    decoder: Decoder,
+    begin: torch.Tensor,
+    new: int,
+    uniforms: torch.Tensor,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
 ) -> torch.Tensor:
     """`new` tokens after each row of `begin`, one at a time from the model's probabilities, with cached keys and values.
 

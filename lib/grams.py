@@ -1,8 +1,9 @@
-"""Interpolated n-gram models of many runs at once, as sorted arrays: counting, probabilities, entropies and exact sampling.
+"""Interpolated n-gram models of many runs at once, as sorted arrays: counting, probabilities, entropies and exact
+sampling.
 
-An m-gram is known by its number: its place in the sorted list of all m-grams of all runs. A list is sorted by (number of the first
-m − 1 tokens, last token), so the m-grams that continue one context lie side by side, and one binary search finds the number of a
-context that has grown by a token. Contexts end at the border of a block.
+An m-gram is known by its number: its place in the sorted list of all m-grams of all runs. A list is sorted by (number
+of the first m − 1 tokens, last token), so the m-grams that continue one context lie side by side, and one binary search
+finds the number of a context that has grown by a token. Contexts end at the border of a block.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ UNSEEN = -1
 class GramModel:
     """Counts of the n-grams of every run and how they are smoothed.
 
-    `keys["m"]`, m = 2 … order: sorted, int64, (number of the first m − 1 tokens) · vocabulary + last token; 1-grams need none, their
-    number is run · vocabulary + token. `counts["m"]`, m = 1 … order: how often each occurs. For "kneser-ney"
-    `left["m"]`, m < order: after how many different tokens it occurs.
+    `keys["m"]`, m = 2 … order: sorted, int64, (number of the first m − 1 tokens) · vocabulary + last token; 1-grams
+    need none, their number is run · vocabulary + token. `counts["m"]`, m = 1 … order: how often each occurs. For
+    "kneser-ney" `left["m"]`, m < order: after how many different tokens it occurs.
     """
 
     smoothing: str
@@ -56,6 +57,8 @@ class GramModel:
         if m == 1:
             return wanted
         keys = self.keys[str(m)]
+        if not len(keys):
+            return np.full(wanted.shape, UNSEEN)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((context >= 0) & (keys[place] == wanted), place, UNSEEN)
 
@@ -66,11 +69,13 @@ class GramModel:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """The m-grams of one m by context: with context h and last token w, P(w | h) = gain(h, w) + back(h) · P(w | shorter h).
+    """The m-grams of one m by context: with context h and last token w, P(w | h) = gain(h, w) + back(h) · P(w | shorter
+    h).
 
-    `counts` are those of the m-grams (occurrences, or different tokens before them), `starts` where the m-grams of each context begin,
-    `before` the sum of all counts before an m-gram. For each context, `total` is the sum of its counts, `back` the weight of the
-    shorter context, `discount` what is taken off each count (0 for Witten–Bell) and `scale` what counts are divided by.
+    `counts` are those of the m-grams (occurrences, or different tokens before them), `starts` where the m-grams of each
+    context begin, `before` the sum of all counts before an m-gram. For each context, `total` is the sum of its counts,
+    `back` the weight of the shorter context, `discount` what is taken off each count (0 for Witten–Bell) and `scale`
+    what counts are divided by.
     """
 
     counts: np.ndarray
@@ -83,10 +88,13 @@ class Level:
 
     @classmethod
     def of(cls, counts: np.ndarray, starts: np.ndarray, bounds: np.ndarray, smoothing: str) -> Level:
-        """`bounds`: where the contexts of each run begin. Weights as in Chen and Goodman (1999, "An empirical study of smoothing
-        techniques for language modeling"): Witten–Bell, back = T / (c + T) with T the different continuations of a
-        context seen c times (their eq. 17); interpolated Kneser–Ney, back = D T / c (eq. 24) with D = n₁ / (n₁ + 2 n₂)
-        (eq. 19; n₁, n₂: how many m-grams of a run have count 1, 2), and D = ½ where n₁ = 0."""
+        """`bounds`: where the contexts of each run begin.
+
+        Weights as Chen and Goodman (1999, "An empirical study of smoothing techniques for language modeling") give
+        them. Witten–Bell: back = T / (c + T) with T different continuations of a context that was seen c times.
+        Interpolated Kneser–Ney: back = D T / c, with the discount D = n₁ / (n₁ + 2 n₂) of Ney, Essen and Kneser (1994),
+        n₁ and n₂ the numbers of m-grams of a run with count 1 and 2, and D = ½ where n₁ = 0.
+        """
         before = _sums(counts)
         total = np.diff(before[starts])
         types = np.diff(_sums(counts > 0)[starts])
@@ -109,14 +117,22 @@ class Level:
         """The number of the m-gram behind every single count."""
         return np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts)
 
+    def seen(self, context: np.ndarray) -> np.ndarray:
+        """Whether anything follows a context."""
+        return (context >= 0) & (self.total[context] > 0) if len(self.total) else np.zeros(context.shape, dtype=bool)
+
     def gain(self, number: np.ndarray, context: np.ndarray) -> np.ndarray:
         """What m-grams add to the probability of their last token; 0 for unseen ones."""
+        if not len(self.counts):
+            return np.zeros(number.shape)
         count = self.counts[number]
         used = (number >= 0) & (count > 0)
         return np.where(used, count - self.discount[context], 0) / np.where(used, self.scale[context], 1)
 
     def weight(self, context: np.ndarray) -> np.ndarray:
         """The weight of the shorter context; 1 where this one is unseen."""
+        if not len(self.back):
+            return np.ones(context.shape)
         return np.where(context >= 0, self.back[context], 1.0)
 
 
@@ -135,18 +151,20 @@ def counted(values: np.ndarray, order: int, vocabulary: int, smoothing: str) -> 
         flat = (shorter[:, :, :-1] * vocabulary + values[:, :, m - 1 :]).ravel()
         ranked = np.argsort(flat)
         ordered = flat[ranked]
-        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        new = np.ones(len(flat), dtype=bool)
+        new[1:] = ordered[1:] != ordered[:-1]
         where = np.flatnonzero(new)
         keys[str(m)] = ordered[where]
         counts[str(m)] = np.diff(np.append(where, len(flat))).astype(np.int32)
         if smoothing == "kneser-ney":
-            # One occurrence of each m-gram: what follows its first token is an (m − 1)-gram with one more token before it.
+            # One occurrence of each m-gram: what follows its first token is an (m − 1)-gram with one more token before
+            # it.
             suffix = shorter[:, :, 1:].ravel()[ranked[where]]
             left[str(m - 1)] = np.bincount(suffix, minlength=len(counts[str(m - 1)])).astype(np.int32)
         if m < order:
             found = np.empty(len(flat), dtype=np.int64)
             found[ranked] = np.cumsum(new) - 1
-            number = found.reshape(runs, values.shape[1], -1)
+            number = found.reshape(shorter[:, :, 1:].shape)
     return GramModel(smoothing, order, vocabulary, runs, keys, counts, left)
 
 
@@ -170,15 +188,16 @@ def probabilities(model: GramModel, tokens: np.ndarray) -> np.ndarray:
 def entropies(model: GramModel, m: int, histories: list[np.ndarray], full: bool = True) -> np.ndarray:
     """Entropy in nats of the next token after histories of m − 1 tokens, shape (count,), exact.
 
-    `histories[k]` holds the numbers of their last k tokens, of the run for k = 0. With lower the distribution after the shorter history and λ its weight,
-    H = −Σ p ln p − λ ln λ (1 − Σ lower) + λ (H(lower) + Σ lower ln lower), sums over the seen continuations only.
+    `histories[k]` holds the numbers of their last k tokens, of the run for k = 0. With lower the distribution after the
+    shorter history and λ its weight, H = −Σ p ln p − λ ln λ (1 − Σ lower) + λ (H(lower) + Σ lower ln lower), sums over
+    the seen continuations only.
     """
     if m == 0:
         return np.full(len(histories[0]), math.log(model.vocabulary))
     out = entropies(model, m - 1, histories[:m], full=False) if m > 1 else entropies(model, 0, histories)
     level = model.levels[m - 1][full]
     context, first, inverse = np.unique(histories[m - 1], return_index=True, return_inverse=True)
-    used = np.flatnonzero((context >= 0) & (level.total[context] > 0))
+    used = np.flatnonzero(level.seen(context))
     sizes = (level.starts[context[used] + 1] - level.starts[context[used]]).astype(np.int64)
     owner = np.repeat(np.arange(len(used)), sizes)
     number = np.arange(len(owner)) - np.repeat(_sums(sizes)[:-1], sizes) + level.starts[context[used]][owner]
@@ -222,15 +241,15 @@ def suffixes(model: GramModel, tokens: np.ndarray) -> list[np.ndarray]:
 def drawn(model: GramModel, histories: list[np.ndarray], uniform: np.ndarray) -> np.ndarray:
     """The next token after each history, exactly from the model's law; one uniform number in [0, 1) for each.
 
-    One of the occurrences of the context is chosen, or the shorter context by its weight; what is left of the uniform number, blown up, is
-    uniform again. With Kneser–Ney the discount of an m-gram comes off its first occurrence.
+    One of the occurrences of the context is chosen, or the shorter context by its weight; what is left of the uniform
+    number, blown up, is uniform again. With Kneser–Ney the discount of an m-gram comes off its first occurrence.
     """
     token = np.empty(len(uniform), dtype=np.int64)
     left = np.arange(len(uniform))  # those still without a token
     for m in range(len(histories), 0, -1):
         level = model.levels[m - 1][m == len(histories)]
         context = histories[m - 1][left]
-        seen = (context >= 0) & (level.total[context] > 0)
+        seen = level.seen(context)
         here, context = left[seen], context[seen]
         x = uniform[here] * level.scale[context]
         place = np.minimum(x.astype(np.int64), level.scale[context] - 1)

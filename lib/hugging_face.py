@@ -51,7 +51,11 @@ def _gpt2(weights, shape):
 
 def _llama(weights, shape):
     out = {"model.embed_tokens.weight": weights["embedding.weight"], "model.norm.weight": weights["norm.weight"]}
-    places = {"attention_norm": "input_layernorm", "attention_out": "self_attn.o_proj", "hidden_norm": "post_attention_layernorm"}
+    places = {
+        "attention_norm": "input_layernorm",
+        "attention_out": "self_attn.o_proj",
+        "hidden_norm": "post_attention_layernorm",
+    }
     places |= {"gate": "mlp.gate_proj", "hidden": "mlp.up_proj", "hidden_out": "mlp.down_proj"}
     for layer in range(shape.layers):
         at = f"model.layers.{layer}."

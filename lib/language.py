@@ -98,7 +98,10 @@ class Language(World):
         if not self.deterministic:
             return
         if not self.prompts:
-            refuse(*self._decoding(), "prompts=True: without prompts a deterministic decoder writes one block again and again")
+            refuse(
+                *self._decoding(),
+                "prompts=True: without prompts a deterministic decoder writes one block again and again",
+            )
         for regime in regimes:
             most = max((draws.synthetic for draws in all_draws(regime, sizes)), default=0)
             if most > sizes[0]:
@@ -116,7 +119,9 @@ class Language(World):
         blocks = self.available
         if used + size > len(blocks):
             refuse("n", size, f"needs {used + size} real rows, has {len(blocks)} training blocks of {self.data}")
-        return Rows(np.stack([blocks[r.permutation(len(blocks))[used : used + size]] for r in child(rng, 0).spawn(runs)]))
+        return Rows(
+            np.stack([blocks[r.permutation(len(blocks))[used : used + size]] for r in child(rng, 0).spawn(runs)])
+        )
 
     def inputs(self, source, size, rng):
         """Blocks to continue: those of `source` in their order, from the beginning again if more are asked for."""
@@ -134,7 +139,9 @@ class Language(World):
         """See the class. `first` is the model of generation 1, of the same runs; None where it is `model` itself."""
         out = {}
         runs = self.runs_of(model)
-        test = np.broadcast_to(self.corpus.test[: self.test_blocks], (runs, *self.corpus.test[: self.test_blocks].shape))
+        test = np.broadcast_to(
+            self.corpus.test[: self.test_blocks], (runs, *self.corpus.test[: self.test_blocks].shape)
+        )
         if {"test_perplexity", "bits_per_byte"} & set(names):
             nats = -self.log_probabilities(model, test)
             out["test_perplexity"] = np.exp(nats.mean(axis=(1, 2), dtype=float))
@@ -144,7 +151,9 @@ class Language(World):
         if set(names) - set(out):
             validation = self.corpus.validation
             given = np.broadcast_to(validation, (runs, *validation.shape))
-            tokens = self.sample(model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng).values
+            tokens = self.sample(
+                model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng
+            ).values
             nats = -self.log_probabilities(model if first is None else first, tokens)
             frequencies = text_scores.counts(tokens, self.corpus.tokenizer.size)
             out |= {

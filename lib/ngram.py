@@ -19,21 +19,39 @@ CHUNK = 2**20  # tokens whose probabilities are computed at once: some 100 megab
 class NGram(Language):
     """Interpolated n-gram models over words, one per run, fitted by counting.
 
-    The next token depends on the order − 1 tokens before it *in its block*; nothing is counted across the border of a block. At the
-    start of a block the history is shorter, and the model of that lower order is used as it is: the second token comes from the 2-grams, the
-    first, without a prompt, from the 1-grams of the whole text. Below the 1-grams lies the uniform distribution over the
-    vocabulary, so every token has a positive probability after every history.
+    The next token depends on the order − 1 tokens before it *in its block*; nothing is counted across the border of a
+    block. At the start of a block the history is shorter, and the model of that lower order is used as it is: the
+    second token comes from the 2-grams, the first, without a prompt, from the 1-grams of the whole text. Below the
+    1-grams lies the uniform distribution over the vocabulary, so every token has a positive probability after every
+    history.
 
     Parameters
     ----------
-    order : tokens in the longest n-gram.
-    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.grams.Level`.
+    tokenizer, vocabulary : as in `Language`, but words by default, about as many as occur at least twice in the
+        training part of the embedded text; all others are `<unk>`, to the model a word like any other. It takes byte
+        pairs as well.
+    order : tokens in the longest n-gram, from 1 to `block`.
+    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.grams.Level`. Under Kneser–Ney the longest
+        history that a token has counts occurrences, the shorter ones count the different tokens before an n-gram.
+
+    The other parameters, scores and extras are those of `Language`. Prompts are seen as far back as order − 1 tokens.
+
+    Defaults were chosen by perplexity on the validation part of the embedded text. Fitted to 640 blocks of 64 words
+    (mean of 10 runs), order 1, 2, 3, 4: 675, 456, 445, 444 with Kneser–Ney and 689, 537, 611, 649 with Witten–Bell; to
+    all 6396 blocks, order 2 and 3: 300 and 278, 330 and 366. A fourth token gains nothing here.
+
+    With 10 runs of all 6396 blocks (4 million tokens) a generation takes about 4 seconds of one core: 1 to fit, 2 to
+    write as many blocks, 1 for all scores. Fitting holds about 120 bytes for each training token of the runs held at
+    once.
     """
 
+    tokenizer: str = "words"
+    vocabulary: int | None = 16000
     order: int = 3
-    smoothing: str = "witten-bell"
+    smoothing: str = "kneser-ney"
 
     model_type = GramModel
+    random = ("score",)
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,9 +60,13 @@ class NGram(Language):
             refuse("order", self.order, f"at most the {self.block} tokens of a block")
         among("smoothing", self.smoothing, ("witten-bell", "kneser-ney"))
 
+    def settings(self):
+        digests = {"text": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
+        return super().settings() | digests
+
     def fit(self, train, rng):
         values = merged(train).values
-        model = counted(values, self.order, self._corpus.tokenizer.size, self.smoothing)
+        model = counted(values, self.order, self.corpus.tokenizer.size, self.smoothing)
         return Fit(model, 1, values[0].size)
 
     def log_probabilities(self, model, tokens):

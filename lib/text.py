@@ -1,8 +1,8 @@
 """Texts, split by article, and what language models see of them: blocks of tokens.
 
-"wikipedia-sample" is embedded: a shortened dump of the English Wikipedia that gensim carries with its tests, 107 pages, CC BY-SA, by
-the authors of Wikipedia. "wikitext-2" (Merity et al. 2017) and "tinystories" (Eldan and Li 2023) come through `datasets` where
-the network allows, and "file:PATH" is any text file.
+"wikipedia-sample" is embedded: a shortened dump of the English Wikipedia that gensim carries with its tests, 107 pages,
+CC BY-SA, by the authors of Wikipedia. "wikitext-2" (Merity et al. 2017) and "tinystories" (Eldan and Li 2023) come
+through `datasets` where the network allows, and "file:PATH" is any text file.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Text:
 class Corpus:
     """A text as blocks of token ids: `train`, `validation` and `test` have shape (count, block), int32, read-only.
 
-    The articles of a part are written one after the other, an end-of-text token after each but the last, and cut into consecutive
-    blocks that do not overlap; what does not fill a block is dropped. `lengths`, shape of `test`, holds the
+    The articles of a part are written one after the other, an end-of-text token after each but the last, and cut into
+    consecutive blocks that do not overlap; what does not fill a block is dropped. `lengths`, shape of `test`, holds the
     UTF-8 bytes that each test token stands for.
     """
 
@@ -68,12 +68,13 @@ class Corpus:
         return int(self.lengths[:, 1:].sum())
 
     def bits_per_byte(self, nats: np.ndarray) -> np.ndarray:
-        """Bits for each byte of text, from −ln P of the predicted tokens of the first blocks of the test part: (..., blocks, block − 1) to (...).
+        """Bits for each byte of text, from −ln P of the predicted tokens of the first blocks of the test part: (...,
+        blocks, block − 1) to (...).
 
-        With "bpe" this is the length of a lossless code, and does not depend on the vocabulary. With "words" it codes the lower-cased
-        words with a blank after each: an unknown word costs what the model takes for `<unk>` and 8 bits for every byte
-        of its spelling and blank, so that a small vocabulary is no advantage. That cost is the same for every model. End-of-text tokens are
-        paid for and add no bytes.
+        With "bpe" this is the length of a lossless code, and does not depend on the vocabulary. With "words" it codes
+        the lower-cased words with a blank after each: an unknown word costs what the model takes for `<unk>` and 8 bits
+        for every byte of its spelling and blank, so that a small vocabulary is no advantage. That cost is the same for
+        every model. End-of-text tokens are paid for and add no bytes.
         """
         blocks = nats.shape[-2]
         lengths = self.lengths[:blocks, 1:]
@@ -90,13 +91,13 @@ class Corpus:
 def text(name: str) -> Text:
     """The text of that name, read once.
 
-    "wikipedia-sample" and "file:PATH" are split by article: about 80% of the characters to train on, 10% to validate, 10% to test. The
-    order in which articles are dealt out is that of a hash of their content, so it depends on nothing else. In a file
-    articles are separated by blank lines; without any, every line is one. "wikitext-2" keeps its published split; of "tinystories"
-    the published validation part is halved into validation and test.
+    "wikipedia-sample" and "file:PATH" are split by article: about 80% of the characters to train on, 10% to validate,
+    10% to test. The order in which articles are dealt out is that of a hash of their content, so it depends on nothing
+    else. In a file articles are separated by blank lines; without any, every line is one. "wikitext-2" keeps its
+    published split; of "tinystories" the published validation part is halved into validation and test.
 
-    ValueError for an unknown name or an unusable file; ConnectionError or ModuleNotFoundError, saying what to do and what works
-    offline, for a text that cannot be had.
+    ValueError for an unknown name or an unusable file; ConnectionError or ModuleNotFoundError, saying what to do and
+    what works offline, for a text that cannot be had.
     """
     if isinstance(name, str) and name.startswith("file:"):
         path = Path(name.removeprefix("file:"))
@@ -110,7 +111,8 @@ def text(name: str) -> Text:
 
 
 def corpus(name: str, tokenizer: str, vocabulary: int | None, block: int) -> Corpus:
-    """The text of that name in blocks of `block` tokens, with a tokenizer of `vocabulary` entries trained on its training part; made once.
+    """The text of that name in blocks of `block` tokens, with a tokenizer of `vocabulary` entries trained on its
+    training part; made once.
 
     Parameters
     ----------
@@ -149,8 +151,9 @@ def _blocks(articles: list[np.ndarray], end: int, block: int, part: str, name: s
 
 
 def split_articles(name: str, articles: Iterable[str], source: str) -> Text:
-    """Articles, each once, dealt out by the order of their hashes: to the test part until it holds a tenth of the characters, then as many
-    to the validation part, the rest to the training part. Within a part they keep their order."""
+    """Articles, each once, dealt out by the order of their hashes: to the test part until it holds a tenth of the
+    characters, then as many to the validation part, the rest to the training part. Within a part they keep their
+    order."""
     articles = [article for article in dict.fromkeys(articles) if article]
     if len(articles) < LEAST_ARTICLES:
         refuse(
@@ -167,8 +170,8 @@ def split_articles(name: str, articles: Iterable[str], source: str) -> Text:
         if place < 2 and held >= wanted:
             place, held = place + 1, 0
     dealt = {part: tuple(a for k, a in enumerate(articles) if places[k] == part) for part in PARTS}
-    if not (dealt["train"] and dealt["validation"]):
-        refuse("text", name, "articles of which no few hold nearly all of the text")
+    if sum(map(len, dealt["train"])) < sum(map(len, articles)) / 2:
+        refuse("text", name, "articles of which no single one holds a large part of the text")
     return _text(name, *(dealt[part] for part in reversed(PARTS)), source=source)
 
 

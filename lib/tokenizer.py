@@ -32,15 +32,15 @@ PIECE = re.compile(rf"{WORD.pattern}|\d+(?:[.,]\d+)*|\S")
 class Tokenizer:
     """Turns text into token ids and back. Ids run from 0 to `size` − 1; the last one, `end`, ends an article.
 
-    `kind` is "bpe" or "words". `state` is what was learned: for "bpe" the vocabulary and merges as the `tokenizers` library writes them
-    (JSON), for "words" the JSON list of the words by id, `<unk>` first. The end-of-text token is no part of it: no text
-    can be mistaken for it.
+    `kind` is "bpe" or "words". `state` is what was learned: for "bpe" the vocabulary and merges as the `tokenizers`
+    library writes them (JSON), for "words" the JSON list of the words by id, `<unk>` first. The end-of-text token is no
+    part of it: no text can be mistaken for it.
 
     - "bpe": byte-level byte-pair encoding (Sennrich et al. 2016, over bytes as in Radford et al. 2019). Every text is
       encoded without loss.
-    - "words": words, numbers and punctuation marks, all *lower-cased*: of the 0.4 million words of the embedded text every
-      sixth is capitalised, and a model that counts words would see "The" and "the" as unrelated. What the training part does not
-      hold becomes `<unk>`; white space is forgotten. Both are lost.
+    - "words": words, numbers and punctuation marks, all *lower-cased*: of the 0.4 million words of the embedded text
+      every sixth is capitalised, and a model that counts words would see "The" and "the" as unrelated. What the
+      training part does not hold becomes `<unk>`; white space is forgotten. Both are lost.
     """
 
     kind: str
@@ -92,8 +92,8 @@ class Tokenizer:
 
     @cached_property
     def token_bytes(self) -> np.ndarray:
-        """UTF-8 bytes of each token of the vocabulary, int32 of shape (size,); end of text is no text and counts 0. For "words"
-        the separating blank is counted, and `<unk>` as these five signs."""
+        """UTF-8 bytes of each token of the vocabulary, int32 of shape (size,); end of text is no text and counts 0. For
+        "words" the separating blank is counted, and `<unk>` as these five signs."""
         if self.kind == "bpe":
             # A byte-level token is spelled with one sign for each byte.
             counts = [len(self._learned.id_to_token(number)) for number in range(self.end)]
@@ -104,7 +104,8 @@ class Tokenizer:
     def decode(self, ids: np.ndarray) -> str:
         """The text of token ids, shape (count,); end of text shows as `<|endoftext|>`.
 
-        The inverse of `encode` for "bpe" (tokens that are no valid UTF-8 together show as �). For "words" the pieces are joined by blanks.
+        The inverse of `encode` for "bpe" (tokens that are no valid UTF-8 together show as �). For "words" the pieces
+        are joined by blanks.
         """
         ids = np.asarray(ids).ravel()
         if ids.size and not (0 <= ids.min() and ids.max() < self.size):
@@ -125,8 +126,8 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path, expected: Tokenizer | None = None) -> Tokenizer:
-        """What `save` wrote. ValueError, naming the file, if it is no tokenizer, was changed, or is not the `expected` one: ids of
-        another vocabulary mean other words."""
+        """What `save` wrote. ValueError, naming the file, if it is no tokenizer, was changed, or is not the `expected`
+        one: ids of another vocabulary mean other words."""
         try:
             stored = json.loads(Path(path).read_text(encoding="utf-8"))
             found = cls(stored["kind"], stored["state"])
@@ -149,9 +150,9 @@ class Tokenizer:
 def trained(kind: str, articles: tuple[str, ...], vocabulary: int | None) -> Tokenizer:
     """A tokenizer learned from `articles`, the same one in every call.
 
-    `vocabulary` counts all entries. "bpe" takes the 256 bytes, end of text and as many merges as fit. "words" takes `<unk>`, end of text
-    and the most frequent words, ties in alphabetical order; None takes every word, and then `<unk>` never
-    occurs in training and has only the probability that a model gives to what it has not seen.
+    `vocabulary` counts all entries. "bpe" takes the 256 bytes, end of text and as many merges as fit. "words" takes
+    `<unk>`, end of text and the most frequent words, ties in alphabetical order; None takes every word, and then
+    `<unk>` never occurs in training and has only the probability that a model gives to what it has not seen.
 
     ValueError for an unknown kind, too small a vocabulary, or one that these articles cannot fill.
     """

@@ -181,7 +181,11 @@ def _save(scratch, network, optimiser, keeper, schedule, step):
         save_file(untied(network.state_dict()), aside / "weights.safetensors")
         state = optimiser.state_dict()["state"]
         save_file(
-            {f"{index}/{name}": value.contiguous() for index, values in state.items() for name, value in values.items()},
+            {
+                f"{index}/{name}": value.contiguous()
+                for index, values in state.items()
+                for name, value in values.items()
+            },
             aside / "optimiser.safetensors",
         )
         if keeper is not None and keeper.weights:

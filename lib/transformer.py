@@ -95,9 +95,15 @@ class Trained(Language):
         among("dtype", self.dtype, ("auto", "float32", "bfloat16"))
         among("device", self.device, ("auto", "cpu", "cuda"))
         if self.beams > 1 and (self.temperature != 1 or self.top_p < 1):
-            refuse("beams", self.beams, "1 with a temperature or top_p: a beam search follows the model's own probabilities")
+            refuse(
+                "beams",
+                self.beams,
+                "1 with a temperature or top_p: a beam search follows the model's own probabilities",
+            )
         if self.beams == 1 and self.repetition_penalty != 1:
-            refuse("repetition_penalty", self.repetition_penalty, "1 with beams=1: the penalty belongs to a beam search")
+            refuse(
+                "repetition_penalty", self.repetition_penalty, "1 with beams=1: the penalty belongs to a beam search"
+            )
         device_of(self.device)
         super().__post_init__()
 
@@ -113,7 +119,13 @@ class Trained(Language):
     def device_line(self) -> str:
         """Device and number format in words, and why."""
         device, dtype = self.place()
-        asked = "as asked for" if self.device != "auto" else "a GPU was found" if device.type == "cuda" else "no GPU was found"
+        asked = (
+            "as asked for"
+            if self.device != "auto"
+            else "a GPU was found"
+            if device.type == "cuda"
+            else "no GPU was found"
+        )
         reason = "as asked for" if self.dtype != "auto" else "which is fastest there"
         return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
 
@@ -155,7 +167,17 @@ class Trained(Language):
         device, dtype = self.place()
         watch = self._validation_loss if self.stop == "best" else None
         compiled = device.type == "cuda" and isinstance(network, Decoder)
-        train(network, blocks, schedule, rng, logits=self.logits, dtype=dtype, compiled=compiled, watch=watch, scratch=scratch)
+        train(
+            network,
+            blocks,
+            schedule,
+            rng,
+            logits=self.logits,
+            dtype=dtype,
+            compiled=compiled,
+            watch=watch,
+            scratch=scratch,
+        )
 
     def _validation_loss(self, network) -> float:
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
@@ -254,7 +276,11 @@ class Transformer(Trained):
         if self.base_blocks:
             whole("base_steps", self.base_steps, 1)
         if self.base_blocks >= len(self.corpus.train):
-            refuse("base_blocks", self.base_blocks, f"fewer than the {len(self.corpus.train)} training blocks of {self.data}")
+            refuse(
+                "base_blocks",
+                self.base_blocks,
+                f"fewer than the {len(self.corpus.train)} training blocks of {self.data}",
+            )
         if self.prompts and self.family == "gpt2":
             refuse("prompts", True, 'family="llama": learned positions end with the block')
 
@@ -284,7 +310,9 @@ class Transformer(Trained):
     def base(self) -> dict[str, torch.Tensor]:
         """The weights of the base, trained when they are first asked for and then kept in memory."""
         # What does not touch the base does not train it again.
-        return _base(dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT}))
+        return _base(
+            dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT})
+        )
 
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
@@ -302,7 +330,9 @@ class Transformer(Trained):
         for k in range(0, size, rows):
             begin, numbers = (torch.from_numpy(np.array(a[k : k + rows])).to(device) for a in (first, uniforms))
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                out.append(decoder.sample(network, begin.long(), numbers.shape[1], numbers, self.temperature, self.top_p).cpu())
+                out.append(
+                    decoder.sample(network, begin.long(), numbers.shape[1], numbers, self.temperature, self.top_p).cpu()
+                )
         tokens = torch.cat(out).numpy()
         return (tokens if given is not None else np.concatenate([first, tokens], axis=1)).astype(np.int32)
 

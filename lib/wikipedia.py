@@ -26,7 +26,8 @@ MARKUP = re.compile(r"^\W*(?:file|image):|\||\b(?:style|width|align|alt|colspan)
 
 @cache
 def wikipedia_articles() -> tuple[str, ...]:
-    """The articles of the embedded dump as plain prose, in the dump's order, redirects left out; 3.1 MB, read in seconds.
+    """The articles of the embedded dump as plain prose, in the dump's order, redirects left out; 3.1 MB, read in
+    seconds.
 
     ModuleNotFoundError, saying what to install, without gensim.
     """
@@ -55,8 +56,9 @@ def word_counts() -> dict[str, int]:
 def cleaned(article: str) -> str:
     """The prose of a Wikipedia page, a paragraph on each line.
 
-    Left out are headings, sections of links and references, pictures, and lines of fewer than six words: cells of tables and
-    one-word lists. Marks of bold, italic and lists go, and so does what a removed template leaves inside brackets, "(; , from".
+    Left out are headings, sections of links and references, pictures, and lines of fewer than six words: cells of
+    tables and one-word lists. Marks of bold, italic and lists go, and so does what a removed template leaves inside
+    brackets, "(; , from".
     """
     kept, level = [], 0  # level of the heading of the back matter that we are in; 0: in none
     for line in unicodedata.normalize("NFC", article).splitlines():
@@ -77,7 +79,7 @@ def _plain(line: str) -> str:
     line = re.sub(r"(?<=\w)'''(?=s\b)", "'", line)  # an italic title in the genitive
     line = re.sub(r"''+", "", line)
     line = re.sub(r"\s+", " ", line).strip()
-    line = re.sub(r"\(\s*(?:[;,:]\s*)+", "(", line)
+    line = re.sub(r"\(\s*(?:[;,:]\s*)*", "(", line)
     line = re.sub(r"(?:\s*[;,])+\s*(?=[;,)])", "", line)
     line = re.sub(r"\(\s*(?:or|and)?\s*\)", "", line)
     return re.sub(r" +(?=[ ,.;:)])", "", line).strip(" ,;")
