@@ -167,6 +167,11 @@ class Language(World):
             }
         return {name: out[name] for name in names}
 
+    def settings(self):
+        """Every setting, and what tells apart texts and tokenizers of the same name."""
+        digests = {"text_digest": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
+        return super().settings() | digests
+
     def runs_of(self, model: Any) -> int:
         """How many runs a model holds."""
         return model.runs

@@ -60,10 +60,6 @@ class NGram(Language):
             refuse("order", self.order, f"at most the {self.block} tokens of a block")
         among("smoothing", self.smoothing, ("witten-bell", "kneser-ney"))
 
-    def settings(self):
-        digests = {"text": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
-        return super().settings() | digests
-
     def fit(self, train, rng):
         values = merged(train).values
         model = counted(values, self.order, self.corpus.tokenizer.size, self.smoothing)

@@ -22,7 +22,7 @@ from lib.language import Language
 from lib.pool import Rows, merged
 from lib.streams import child
 from lib.training import Schedule, device_of, precision, train
-from lib.world import Fit, World
+from lib.world import Fit
 
 BASE_SEED = 0
 CHUNK = 2**19  # logits held at once when text is scored or written: some megabytes, which fit a processor's cache
@@ -236,10 +236,6 @@ class Trained(Language):
             return super().load(folder)
         networks = tuple(load_file(folder / f"run-{run:04d}.safetensors") for run in range(values["runs"]))
         return Weights(networks, load_file(folder / "starts.safetensors")["starts"].numpy())
-
-    def settings(self):
-        digest = {"text": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
-        return World.settings(self) | digest
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,12 @@ def test_sequences_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"family": "rnn"}, "family='rnn'"), ({"heads": 3}, "heads=3"), ({"width": 0}, "width=0"), ({"heads": 16}, "even width")],
+    [
+        ({"family": "rnn"}, "family='rnn'"),
+        ({"heads": 3}, "heads=3"),
+        ({"width": 0}, "width=0"),
+        ({"heads": 16}, "even width"),
+    ],
 )
 def test_an_impossible_shape_is_refused(change, message):
     settings = dict(family="llama", vocabulary=31, width=16, layers=2, heads=2, hidden=24, context=12)

@@ -32,8 +32,8 @@ def test_every_regime_runs_and_records_what_it_took():
     mean = np.exp(np.log(data["generated_perplexities"]).mean("sample"))
     assert_allclose(mean, data["generated_perplexity"], rtol=1e-5)
     # With equal seeds generation 1 is the same under every regime, and later ones are not.
-    assert np.ptp(data["test_perplexity"].sel(generation=1), axis=0).max() == 0
-    assert np.ptp(data["test_perplexity"].sel(generation=3), axis=0).min() > 0
+    assert np.ptp(data["test_perplexity"].sel(generation=1).values, axis=0).max() == 0
+    assert np.ptp(data["test_perplexity"].sel(generation=3).values, axis=0).min() > 0
 
 
 def test_epochs_make_steps_grow_with_the_data():
@@ -76,7 +76,9 @@ def test_generated_text_is_judged_by_the_model_of_generation_one():
     streams = np.random.default_rng(0)
     real = Rows(np.stack([small.corpus.train[:30]] * 2))
     first = small.fit((Part(real, 0, 1.0),), streams).model
-    alone, judged = (small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=f) for f in (None, first))
+    alone, judged = (
+        small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=f) for f in (None, first)
+    )
     assert_allclose(alone["generated_perplexity"], judged["generated_perplexity"])
     other = Weights(first.networks[::-1], first.starts)
     assert (small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=other)["generated_perplexity"]
@@ -154,7 +156,7 @@ def test_a_fit_killed_half_way_goes_on_from_its_progress(tmp_path, monkeypatch, 
 
     def killed(self, step, _seen=[]):  # noqa: B006
         _seen.append(step)
-        if len(_seen) == 60:  # in the middle of the second run
+        if len(_seen) == 2 * 40 + 2 * 20 + 1:  # asked twice a step: at step 20 of the second run
             raise Killed
         return factor(self, step)
 
@@ -165,7 +167,7 @@ def test_a_fit_killed_half_way_goes_on_from_its_progress(tmp_path, monkeypatch, 
     steps, count = [], training.batches
     monkeypatch.setattr(training, "batches", lambda *a: steps.append(a[-1]) or count(*a))
     resumed = small.fit(train, np.random.default_rng(9), scratch=tmp_path / "progress").model
-    assert steps == list(range(19, 40))  # nothing of the first run, and of the second what was missing
+    assert steps == list(range(20, 40))  # nothing of the first run, and of the second what was missing
     for ours, theirs in zip(resumed.networks, unbroken.networks, strict=True):
         assert all((ours[name] == theirs[name]).all() for name in theirs)
 
@@ -175,13 +177,19 @@ def test_progress_of_another_schedule_is_refused(tmp_path, monkeypatch):
     small = world(steps=6)
     network = small.network(None)
     network.start(torch.Generator().manual_seed(0))
-    training.train(network, small.corpus.train[:8], Schedule(3, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "o")
+    training.train(
+        network, small.corpus.train[:8], Schedule(3, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "o"
+    )
     assert list(tmp_path.iterdir()) == []  # a finished fit leaves nothing behind
     monkeypatch.setattr(Schedule, "factor", lambda self, step: 1.0 if step < 2 else (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
-        training.train(network, small.corpus.train[:8], Schedule(3, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "p")
+        training.train(
+            network, small.corpus.train[:8], Schedule(3, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "p"
+        )
     with pytest.raises(ValueError, match="schedule=.*is not allowed"):
-        training.train(network, small.corpus.train[:8], Schedule(6, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "p")
+        training.train(
+            network, small.corpus.train[:8], Schedule(6, 2, 1e-3), np.random.default_rng(0), scratch=tmp_path / "p"
+        )
 
 
 def test_batches_are_passes_over_the_set_whatever_its_size():
@@ -253,13 +261,13 @@ def test_a_deterministic_decoder_has_nothing_to_say_to_replace_grown():
 
 
 def test_too_many_blocks_are_refused_before_any_work():
-    with pytest.raises(ValueError, match="n=30000 .*needs 30000 real rows"):
-        recurse(world(), [Replace()], **(CALL | {"n": 30_000}))
+    with pytest.raises(ValueError, match="n=1000000 .*needs 1000000 real rows"):
+        recurse(world(), [Replace()], **(CALL | {"n": 10**6}))
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     recurse(world(), [Replace()], checkpoint=tmp_path, **CALL)
     with pytest.raises(ValueError, match="width=32 is not allowed: 16, the setting of checkpoint"):
         recurse(world(width=32), [Replace()], checkpoint=tmp_path, **CALL)
-    with pytest.raises(ValueError, match="vocabulary=301 is not allowed"):
+    with pytest.raises(ValueError, match="tokenizer_digest=.*the setting of checkpoint"):
         recurse(world(vocabulary=301), [Replace()], checkpoint=tmp_path, **CALL)
