@@ -62,10 +62,10 @@ class Trained(Language):
     dtype : of matrix products: "auto" (bfloat16 on a GPU, else float32), "float32" or "bfloat16".
     """
 
-    steps: int = 500
+    steps: int = 450
     epochs: float | None = None
-    batch: int = 16
-    rate: float = 3e-3
+    batch: int = 4
+    rate: float = 4e-3
     stop: str = "last"
     temperature: float = 1.0
     top_p: float = 1.0
