@@ -9,6 +9,9 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from lib.batch import load, plan, run
+from lib.batch.drive import Progress
+
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = "x: int = 1  # a number [0 .. 1000]\nname: str = 'a'  # a letter [a | b | c]\nrate: float = 0.5  # a share\nseed: int = 7  # seed"
 # Leaves a small data set without importing anything heavy but xarray.
@@ -57,6 +60,14 @@ def command(*words, **more):
         [sys.executable, "-m", "lib.batch", *map(str, words)],
         env=environment(**more), capture_output=True, text=True, timeout=280,
     )  # fmt: skip
+
+
+def here(path, out, client, rerun_failed=False):
+    """Run a sweep on a cluster that exists. Returns how many runs are finished, how many failed, and the lines of progress."""
+    lines = []
+    work = plan(load(path), str(out), rerun_failed)
+    finished, failed = run(work, client=client, progress=Progress(len(work.missing), show=lines.append))
+    return finished, failed, "\n".join(lines)
 
 
 def start(*words, **more):
