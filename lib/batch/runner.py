@@ -106,7 +106,8 @@ def _attempt(task: Task, modules: tuple[str, ...], machine: dict, scratch: Path)
             shutdown_kernel="immediate",
         )
     except PapermillExecutionError as error:
-        return f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}", error.cell_index
+        reason = f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}"
+        return reason.removesuffix(": "), error.cell_index
     except DeadKernelError:
         return watch.verdict or "the kernel died", None
     except Exception as error:  # also a kernel that is ended while it starts

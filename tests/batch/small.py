@@ -11,6 +11,7 @@ import yaml
 
 from lib.batch import load, plan, run
 from lib.batch.drive import Progress
+from lib.batch.folder import Folder
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = "x: int = 1  # a number [0 .. 1000]\nname: str = 'a'  # a letter [a | b | c]\nrate: float = 0.5  # a share\nseed: int = 7  # seed"
@@ -89,3 +90,10 @@ def parameters_of(out, part="runs"):
     for path in Path(out).glob(f"{part}/*/config.json"):
         found[path.parent.name] = json.loads(path.read_text())["configuration"]
     return found
+
+
+def trivial(task):
+    """In place of `lib.batch.runner.execute`: leave the folder of a run, with nothing in it but its marker."""
+    folder = Folder(task.folder)
+    folder.publish(folder.scratch(task.key), task.key, {"key": task.key, "seconds": 0.0, "cell_seconds": 0.0})
+    return {"key": task.key}
