@@ -12,9 +12,18 @@ from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace
 from lib.training import Schedule, batches
 from lib.transformer import Transformer, Weights
 
-SMALL = dict(
-    vocabulary=300, block=16, width=16, layers=1, heads=2, steps=12, batch=4, test_blocks=20, score_samples=20, shown=2
-)
+SMALL = {
+    "vocabulary": 300,
+    "block": 16,
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "steps": 12,
+    "batch": 4,
+    "test_blocks": 20,
+    "score_samples": 20,
+    "shown": 2,
+}
 CALL = {"n": 30, "generations": 3, "runs": 2, "seed": 5}
 
 
