@@ -310,6 +310,17 @@ class Transformer(Trained):
             dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT})
         )
 
+    def zero_shot(self) -> float:
+        """Test perplexity of the base before any fine-tuning; ValueError without a base."""
+        if not self.base_blocks:
+            refuse(
+                "base_blocks",
+                0,
+                "a number of blocks that a base is trained on: fresh weights have no perplexity worth a name",
+            )
+        base = Weights((self.base(),), np.ones((1, self.corpus.tokenizer.size), dtype=int))
+        return float(self.score(base, np.random.default_rng(0), ("test_perplexity",))["test_perplexity"][0])
+
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:
