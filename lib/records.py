@@ -220,7 +220,7 @@ def whole_runs(data: xr.Dataset) -> xr.Dataset:
     out = data.sel(summary=kept).rename(summary="run").assign_coords(run=range(len(kept)))
     if "set" in out.dims:
         scores = [name for name, values in out.data_vars.items() if {"set", *SERIES} <= set(values.dims)]
-        out = out.isel(set=out[scores].to_dataarray().notnull().any([d for d in (*SERIES, "variable")]).values)
+        out = out.isel(set=out[scores].to_dataarray().notnull().any([*SERIES, "variable"]).values)
         out = out.isel(set=0, drop=True) if out.sizes["set"] == 1 else out
     return out
 
