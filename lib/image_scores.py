@@ -15,6 +15,7 @@ EMBEDDING = 32  # hidden units of the classifier, the dimension of the embedding
 # From so many training images on L-BFGS takes minutes: a wider layer then learns in minibatches.
 MANY = 5000
 WIDE_EMBEDDING = 128
+BINARISATIONS = 3
 FADED = 0.5  # a class has faded when less than this of its first share is left
 
 
@@ -77,14 +78,18 @@ def _classifier(name: str, binary: bool):
     from sklearn.neural_network import MLPClassifier
 
     data = images(name)
-    flat, test = (_flat(part, binary) for part in (data.train, data.test))
-    if len(flat) < MANY:
-        network = MLPClassifier((EMBEDDING,), solver="lbfgs", alpha=0.1, max_iter=2000, random_state=0)
+    test = _flat(data.test, binary)
+    if len(data.train) < MANY:
+        # Few black-and-white images: each is seen in several binarisations, and noisy pixels ask for smaller weights.
+        copies, decay = (BINARISATIONS, 10) if binary else (1, 0.1)
+        network = MLPClassifier((EMBEDDING,), solver="lbfgs", alpha=decay, max_iter=2000, random_state=0)
     else:
+        copies = 1
         network = MLPClassifier((WIDE_EMBEDDING,), batch_size=256, alpha=1e-4, max_iter=12, random_state=0)
+    flat, labels = _flat(np.tile(data.train, (copies, 1, 1)), binary), np.tile(data.train_labels, copies)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the passes over a large set are counted, not waited for
-        network.fit(flat, data.train_labels)
+        network.fit(flat, labels)
     (w1, w2), (b1, b2) = network.coefs_, network.intercepts_
     if len(b2) == 1:  # two classes have one logit, that of the second against the first
         w2, b2 = np.hstack([0 * w2, w2]), np.append(0 * b2, b2)

@@ -160,9 +160,10 @@ class VAE(World):
         return Rows(self._dequantised(train[chosen], child(rng, 1 + used).spawn(runs)))
 
     def _dequantised(self, values: np.ndarray, streams: list[np.random.Generator]) -> np.ndarray:
-        """Images with leading run axis, each grey level spread over an interval as wide as the step between levels."""
+        """Images with leading run axis, each grey level spread over an interval as wide as the step between levels; under the
+        Bernoulli likelihood as they are."""
         if self.likelihood == "bernoulli":
-            return values
+            return values.copy()
         uniform = np.stack([s.random(values.shape[1:], dtype=np.float32) for s in streams])
         return values + (uniform - np.float32(0.5)) / np.float32(self._images.levels - 1)
 
