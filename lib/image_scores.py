@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 
 from lib.data import images
@@ -138,3 +140,13 @@ def faded(shares: np.ndarray) -> np.ndarray:
     below = shares < FADED * shares[:1]
     below[0] = shares[0] <= 0
     return np.where(below.any(axis=0), below.argmax(axis=0) + 1.0, np.nan)
+
+
+def rare_class(data: xr.Dataset) -> int:
+    """The class that the world of a data set of `recurse` had thinned out."""
+    return json.loads(data.attrs["rare"])[0]
+
+
+def with_rare_share(data: xr.Dataset) -> xr.Dataset:
+    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is rare."""
+    return data.assign(rare_share=data["class_shares"].isel({"class": rare_class(data)}))
