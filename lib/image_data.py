@@ -37,7 +37,7 @@ def load(name: str) -> Images | None:
 
     - "mnist", "fashion-mnist": 60 000 and 10 000 images of 28×28 pixels from OpenML through scikit-learn, which caches them.
       Fashion-MNIST is read from Debian's folder where that is installed.
-    - "idx:FOLDER": the four files of the MNIST format in a folder, plain or gzipped.
+    - "idx:FOLDER": the four files of the MNIST format in a folder, plain or gzipped; read once by a process.
     - "celeba", "celeba:ATTRIBUTE": faces, grey, 32×32, in two classes, without and with the attribute (Eyeglasses by
       default), through torchvision, which downloads 1.4 GB once into ~/.cache/celeba.
 

@@ -108,6 +108,8 @@ class VAE(World):
     model_type = VAEModel
 
     def __post_init__(self):
+        if not isinstance(self.data, str):
+            refuse("data", self.data, "the name of an image set")
         if self.rare is not None and not (isinstance(self.rare, tuple) and len(self.rare) == 2):
             refuse("rare", self.rare, "None, or a class and its share, such as (6, 0.02)")
         rows, columns = self._images.shape
@@ -227,7 +229,7 @@ class VAE(World):
         rng_nelbo, rng_samples = rng.spawn(2)
         out = {"test_nelbo": self._test_nelbo(model, rng_nelbo)} if "test_nelbo" in names else {}
         if set(names) != set(out):
-            out |= self._sample_scores(self.sample(model, self.score_samples, None, rng_samples).values)
+            out |= self._sample_scores(self.sample(model, self.score_samples, None, rng_samples).values, names)
         return {name: out[name] for name in names}
 
     @torch.no_grad()
@@ -249,19 +251,17 @@ class VAE(World):
         # Mean log-density over a cell of side 1 / (levels − 1) plus its log-volume bounds the cell's log-probability.
         return total / self.score_draws + test[0].size * math.log(self._images.levels - 1)
 
-    def _sample_scores(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def _sample_scores(self, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         critic = judge(self.data, self.rare, self._binary)
         embedded = critic.embed(rows)
         shares = critic.shares(embedded)
-        variance = rows.var(axis=-3, dtype=float).sum(axis=(-2, -1))
-        return {
-            "variance_ratio": variance / critic.variance,
-            "frechet_distance": critic.distance(embedded),
-            "class_entropy": entropy(shares),
-            "class_minimum": shares.min(axis=1),
-            "class_shares": shares,
-            "samples": rows[:, : self.shown],
-        }
+        out = {"class_entropy": entropy(shares), "class_minimum": shares.min(axis=1)}
+        out |= {"class_shares": shares, "samples": rows[:, : self.shown]}
+        if "variance_ratio" in names:
+            out["variance_ratio"] = rows.var(axis=-3, dtype=float).sum(axis=(-2, -1)) / critic.variance
+        if "frechet_distance" in names:
+            out["frechet_distance"] = critic.distance(embedded)
+        return out
 
 
 def paper_vae(**changes) -> VAE:

@@ -9,7 +9,7 @@ import torch
 
 from lib import vae_networks as networks
 from lib.data import digits, images
-from lib.image_scores import Judge, faded, judge
+from lib.image_scores import Judge, faded, judge, rare_class, with_rare_share
 from lib.pool import Part
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
@@ -258,11 +258,31 @@ def test_images_of_other_sizes_than_the_network_takes_are_refused(tmp_path):
         VAE(data=f"idx:{folder}", network="convolutional")
 
 
+def test_a_file_that_breaks_between_two_calls_loses_nothing(convolutional, tmp_path):
+    """The error comes before any work; with the file whole again the run goes on where it was."""
+    folder, _ = write(tmp_path / "set")
+    world = dataclasses.replace(convolutional, data=f"idx:{folder}")
+    settings = {"n": 30, "runs": 2, "seed": 4, "scores": ("test_nelbo",)}
+    whole = recurse(world, Replace(), generations=3, **settings)
+    recurse(world, Replace(), generations=2, checkpoint=tmp_path / "kept", **settings)
+    path = folder / "t10k-images-idx3-ubyte.gz"
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    images.cache_clear()  # as in a new process
+    with pytest.raises(ValueError, match="t10k-images-idx3-ubyte.gz cannot be read to its end"):
+        recurse(dataclasses.replace(world), Replace(), generations=3, checkpoint=tmp_path / "kept", **settings)
+    path.write_bytes(content)
+    resumed = recurse(dataclasses.replace(world), Replace(), generations=3, checkpoint=tmp_path / "kept", **settings)
+    np.testing.assert_array_equal(resumed.test_nelbo, whole.test_nelbo)
+
+
 def test_settings_of_a_rare_class_are_checked_and_recorded():
     with pytest.raises(ValueError, match="rare share=0.5"):
         dataclasses.replace(TINY, rare=(6, 0.5))
     world = dataclasses.replace(TINY, rare=(6, 0.02))
     assert world.settings()["rare"] == [6, 0.02] and TINY.settings()["rare"] is None
+    with pytest.raises(ValueError, match=r"data=\['digits'\].*name of an image set"):
+        dataclasses.replace(TINY, data=["digits"])
     with pytest.raises(ValueError, match="needs 1200 real rows, has 1101 training images"):
         recurse(world, Replace(), n=1200, generations=2, runs=2, seed=1)
 
@@ -304,6 +324,15 @@ def test_the_classifier_for_many_images_and_for_two_classes(tmp_path, monkeypatc
 def test_faded_classes():
     shares = np.array([[0.5, 0.3, 0.2, 0.0], [0.6, 0.1, 0.2, 0.1], [0.8, 0.2, 0.0, 0.0]])
     np.testing.assert_array_equal(faded(shares), [np.nan, 2, 3, 1])
+
+
+def test_the_share_of_the_rare_class_is_recorded_with_the_results():
+    world = dataclasses.replace(TINY, rare=(6, 0.02))
+    data = with_rare_share(
+        recurse(world, Replace(), n=30, generations=2, runs=2, seed=1, scores=(), keep=("class_shares",))
+    )
+    assert rare_class(data) == 6 and data.rare_share.dims == ("regime", "generation", "run")
+    np.testing.assert_array_equal(data.rare_share, data.class_shares.values[..., 6])
 
 
 def test_the_supplement_s_settings(bars):
