@@ -268,8 +268,8 @@ def paper_vae(**changes) -> VAE:
     """The VAE of the supplement of Shumailov et al. (2024): MNIST, latent dimension 20, 30 passes over the data in batches of 256, learning
     rate 10⁻³, Bernoulli likelihood with grey levels as probabilities. Their recursion has `PAPER_GENERATIONS` generations.
 
-    The network's width and how the samples were drawn are not stated with these settings; both are ours, as is the falling learning
-    rate. `changes` are settings to have otherwise, for example `sampling="mean"` or `data="fashion-mnist"`.
+    The width of the network, the way samples are drawn and the falling learning rate are ours. `changes` are settings to have
+    otherwise, for example `sampling="mean"` or `data="fashion-mnist"`.
     """
     settings = {
         "data": "mnist",
