@@ -96,16 +96,20 @@ def _tails(results):
     rare = rare_class(bare)
     lost = faded(bare["class_shares"].sel(regime="Replace").mean("run").transpose("generation", "class").values)
     others = np.delete(lost, rare)
-    first = np.isfinite(lost[rare]) and not (others < lost[rare]).any()
+    # A class that the first models do not show has no share to lose.
+    fades = np.isfinite(lost[rare]) and lost[rare] > 1
+    earlier, together = int((others < lost[rare]).sum()), int((others == lost[rare]).sum())
     if own.high < 0:
         word = claims.SUPPORTED
     else:
-        word = LIMITED if first else NOT_SUPPORTED
-    said = f"it has faded by generation {lost[rare]:.0f}" if np.isfinite(lost[rare]) else "it does not fade"
+        word = LIMITED if fades and not earlier else NOT_SUPPORTED
+    said = "it does not fade"
+    if fades:
+        said = f"it has faded by generation {lost[rare]:.0f}, {earlier} of {others.size} others before it and {together} with it"
     return Finding(
         word,
         f"under Replace the share of a class that is rare in the data changes by {own:.1f} points when images are drawn from the model; "
-        f"without the model's noise {said}, {np.nansum(others < lost[rare]):.0f} of {others.size} others earlier",
+        f"without the model's noise {said}",
         own,
         "Without limits, if the share of drawn images falls; not supported, if without noise another class fades earlier or none does.",
     )

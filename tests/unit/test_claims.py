@@ -236,6 +236,14 @@ def test_a_class_that_others_go_before_is_not_the_first():
     assert claims.judge(6, results)["nature-tails-images"].verdict == NOT_SUPPORTED
 
 
+def test_a_class_that_was_never_there_cannot_disappear():
+    results = image_results()
+    shares = results["noise_free"]["class_shares"].copy()
+    shares[{"class": 3}] = 0.0
+    results["noise_free"] = results["noise_free"].assign(class_shares=shares)
+    assert claims.judge(6, results)["nature-tails-images"].verdict == NOT_SUPPORTED
+
+
 def test_every_claim_has_an_owner_and_an_id_of_its_own():
     every = claims.every()
     assert len({claim.id for claim in every}) == len(every)
