@@ -51,19 +51,35 @@ def test_kept_text_helps_or_does_not(kept, word):
     assert found(7, "thread-text", both(Replace=[4.0, 5.0], Accumulate=[4.0, kept])).verdict == word
 
 
-@pytest.mark.parametrize(("kept", "word"), [(4.05, SUPPORTED), (3.7, SUPPORTED), (4.4, LIMITED), (5.1, NOT_SUPPORTED)])
-def test_no_collapse_means_hardly_any_rise(kept, word):
-    assert found(7, "thread-no-collapse-text", both(Replace=[4.0, 5.0], Accumulate=[4.0, kept])).verdict == word
+RISES = [
+    (5.0, 4.02, SUPPORTED),
+    (5.0, 3.7, SUPPORTED),
+    (5.0, 4.3, LIMITED),
+    (5.0, 4.7, NOT_SUPPORTED),
+    (4.0, 4.0, NOT_TESTABLE),
+]
+
+
+@pytest.mark.parametrize(("replaced", "kept", "word"), RISES)
+def test_no_collapse_means_hardly_any_rise(replaced, kept, word):
+    ends = data(Replace=[4.0, replaced], Accumulate=[4.0, kept])
+    assert found(7, "thread-no-collapse-text", {"ngram": ends, "transformer": ends}).verdict == word
+    assert found(8, "thread-no-collapse-protocol", {"5 epochs": ends}).verdict == word
 
 
 def test_a_loss_that_levels_off_is_told_from_a_power_of_the_generation():
     t = np.arange(1, 25)
     for means, word in (
         (4 + 0.3 * np.log(t), NOT_SUPPORTED),
-        (4 + 0.6 * (1 - np.exp(-t / 1.5)), SUPPORTED),
-        (4 + 0.5 * (1 - np.exp(-t / 2)) + 0.05 * np.log(t), LIMITED),
+        (4 + np.cumsum(1 / t**2), SUPPORTED),  # the law of linear regression
+        (4 + 0.6 * np.log(t) ** 0.6, LIMITED),
     ):
-        assert found(7, "colm-text-levels-off", {"long": data(Accumulate=list(means))}).verdict == word
+        assert found(7, "book-text-levels-off", {"long": data(Accumulate=list(means))}).verdict == word
+
+
+@pytest.mark.parametrize(("end", "word"), [(3.0, SUPPORTED), (4.0, NOT_SUPPORTED), (5.0, NOT_SUPPORTED)])
+def test_sampled_text_may_or_may_not_narrow(end, word):
+    assert found(7, "book-tails-sampled", both(Replace=[4.0, end])).verdict == word
 
 
 @pytest.mark.parametrize(
@@ -84,7 +100,8 @@ def test_a_grown_set_lies_between_or_not(grown, word):
 
 
 @pytest.mark.parametrize(
-    ("replaced", "accumulated", "word"), [(6.0, 4.2, SUPPORTED), (6.0, 5.7, NOT_SUPPORTED), (4.2, 3.0, NOT_SUPPORTED)]
+    ("replaced", "accumulated", "word"),
+    [(6.0, 4.25, SUPPORTED), (6.0, 5.0, LIMITED), (6.0, 5.7, NOT_SUPPORTED), (4.2, 3.0, NOT_SUPPORTED)],
 )
 def test_a_low_temperature_hurts_replace_more_or_not(replaced, accumulated, word):
     results = {
@@ -102,7 +119,7 @@ def kept(replace5=6.0, keep5=4.6, accumulate5=4.2, replace10=6.1, keep10=4.5, st
     }
 
 
-@pytest.mark.parametrize(("keep10", "word"), [(4.1, SUPPORTED), (4.5, LIMITED), (5.2, NOT_SUPPORTED)])
+@pytest.mark.parametrize(("keep10", "word"), [(4.5, SUPPORTED), (5.2, LIMITED), (5.6, NOT_SUPPORTED)])
 def test_minor_degradation_is_measured_by_what_replace_loses(keep10, word):
     assert found(8, "nature-kept-minor", kept(keep10=keep10)).verdict == word
 
@@ -113,21 +130,30 @@ def test_a_tenth_must_help_at_both_numbers_of_epochs():
 
 
 @pytest.mark.parametrize(
-    ("keep5", "keep10", "word"), [(4.6, 4.5, SUPPORTED), (5.5, 4.2, LIMITED), (6.0, 4.5, NOT_SUPPORTED)]
+    ("keep5", "keep10", "word"),
+    [(4.6, 4.5, SUPPORTED), (5.5, 4.2, LIMITED), (4.5, 5.9, SUPPORTED), (6.0, 4.5, NOT_SUPPORTED)],
 )
 def test_the_epochs_may_turn_out_to_have_done_it(keep5, keep10, word):
     assert found(8, "nature-kept-confounded", kept(keep5=keep5, keep10=keep10)).verdict == word
 
 
-def test_tails_by_the_first_model():
-    fewer, more = data(Replace=[2.0, 1.0]), data(Replace=[2.0, 3.0])
-    assert found(8, "nature-language-tails", {"5 epochs": fewer}).verdict == SUPPORTED
-    assert found(8, "nature-language-tails", {"5 epochs": fewer, "recorded sampling": fewer}).verdict == SUPPORTED
-    assert found(8, "nature-language-tails", {"5 epochs": fewer, "recorded sampling": more}).verdict == LIMITED
-    assert found(8, "nature-language-tails", {"5 epochs": more}).verdict == NOT_SUPPORTED
+@pytest.mark.parametrize(("end", "word"), [(1.0, SUPPORTED), (2.0, NOT_SUPPORTED), (3.0, NOT_SUPPORTED)])
+def test_what_is_written_may_become_likelier_to_the_first_model(end, word):
+    assert found(8, "nature-language-tails", {"5 epochs": data(Replace=[2.0, end])}).verdict == word
 
 
-@pytest.mark.parametrize(("end", "word"), [(7.0, SUPPORTED), (5.0, LIMITED), (3.9, NOT_SUPPORTED)])
+@pytest.mark.parametrize(("reach", "word"), [(2.0, SUPPORTED), (1.0, NOT_SUPPORTED), (0.5, NOT_SUPPORTED)])
+def test_the_tail_of_errors_may_grow_longer(reach, word):
+    rng = np.random.default_rng(7)
+    blocks = np.exp(rng.normal(2, 1, (1, 2, 4, 400)) * np.array([1.0, reach])[None, :, None, None])
+    stored = xr.Dataset(
+        {"generated_perplexities": (("regime", "generation", "run", "sample"), blocks)},
+        {"regime": ["Replace"], "generation": [1, 2]},
+    )
+    assert found(8, "nature-language-errors", {"5 epochs": stored}).verdict == word
+
+
+@pytest.mark.parametrize(("end", "word"), [(7.0, SUPPORTED), (6.0, SUPPORTED), (5.0, LIMITED), (3.9, NOT_SUPPORTED)])
 def test_a_penalty_may_help(end, word):
     results = {"recorded 5 epochs": data(Replace=[4.0, 6.0]), "recorded penalty 2.0": data(Replace=[4.0, end])}
     assert found(8, "nature-penalty", results).verdict == word
