@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from lib import team
 from lib.checks import refuse
 
 # More generations or regimes continue what is there; every other setting would make other numbers.
@@ -29,15 +30,23 @@ MAY_DIFFER = ("generations", "n", "regimes")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder of finished generations that belong to one set of settings."""
+    """A folder of finished generations that belong to one set of settings; `finished` are those found when it was opened."""
 
     folder: Path
+    finished: frozenset[Path] = frozenset()
 
     @classmethod
     def open(cls, folder: str | Path, settings: dict[str, Any], sizes: list[int]) -> Checkpoint:
         """The checkpoint in `folder`, new or continued. ValueError if it belongs to other settings; OSError, naming
         the folder, if it cannot be written."""
         folder = Path(folder)
+        if team.first():
+            cls._prepare(folder, settings, sizes)
+        # Of several processes all go by what the first one finds.
+        return cls(folder, team.agreed(frozenset(p for p in folder.glob("block-*/*/*") if p.name.isdigit())))
+
+    @staticmethod
+    def _prepare(folder: Path, settings: dict[str, Any], sizes: list[int]) -> None:
         stored_file = folder / "settings.json"
         wanted = json.loads(json.dumps(settings | {"sizes": sizes}))
         if stored_file.exists():
@@ -57,14 +66,13 @@ class Checkpoint:
             aside.replace(stored_file)
         except OSError as error:
             raise OSError(error.errno, f"checkpoint={str(folder)!r} cannot be written: {error.strerror}") from error
-        return cls(folder)
 
     def line(self, block: int, label: str, independent: bool) -> Line:
         """The folders of one regime in one block."""
         # Readable and safe as a name; the number tells apart labels that differ only in characters left out.
         name = f"{re.sub(r'[^A-Za-z0-9.]+', '-', label).strip('-')}-{zlib.crc32(label.encode()):08x}"
         place = self.folder / f"block-{block:04d}"
-        return Line(place / (name if independent else "first"), place / name)
+        return Line(place / (name if independent else "first"), place / name, self.finished)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Line:
 
     first: Path
     rest: Path
+    finished: frozenset[Path] = frozenset()
 
     def path(self, generation: int) -> Path:
         return (self.first if generation == 1 else self.rest) / f"{generation:04d}"
@@ -83,7 +92,9 @@ class Line:
 
     def write(self, generation: int, result: dict[str, Any], world) -> None:
         """Store a generation: written aside, then renamed, so that it is there entirely or not at all."""
-        target = self.path(generation)
+        if not team.first():
+            return
+        target, aside = self.path(generation), None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
@@ -95,18 +106,20 @@ class Line:
             aside.rename(target)
             shutil.rmtree(self.scratch(generation), ignore_errors=True)
         except OSError as error:
+            if aside is not None:
+                shutil.rmtree(aside, ignore_errors=True)  # a full disk needs the room
             done = f"generations up to {generation - 1} are kept"
             raise OSError(
-                error.errno, f"checkpoint {str(target)!r} cannot be written ({error.strerror}); {done}"
+                error.errno, f"checkpoint {str(target)!r} cannot be written ({error.strerror or error}); {done}"
             ) from error
 
     def read(self, generation: int, world) -> dict[str, Any] | None:
         """A stored generation, or None if it is not finished."""
         target = self.path(generation)
-        if not target.exists():
+        if target not in self.finished:
             return None
         # A model is only read where the recursion goes on from it: generation 1 for every regime, else the newest.
-        goes_on = generation == 1 or not self.path(generation + 1).exists()
+        goes_on = generation == 1 or self.path(generation + 1) not in self.finished
         names = ("real", "synthetic", "model") if goes_on else ("real", "synthetic")
         result = {n: world.load(target / n) for n in names if (target / n).exists()}
         with np.load(target / "scores.npz", allow_pickle=False) as scores:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from lib import __version__, pool
+from lib import __version__, pool, team
 from lib.checkpoint import Checkpoint
 from lib.checks import among, refuse, whole
 from lib.regimes import Regime, Step
@@ -278,7 +278,13 @@ def _bar(progress: bool | None, total: int) -> tqdm:
     every = 0.1 if stream.isatty() else 10
     delay = 0 if progress else 3
     return tqdm(
-        total=total, unit="fit", file=stream, disable=progress is False, delay=delay, mininterval=every, leave=False
+        total=total,
+        unit="fit",
+        file=stream,
+        disable=progress is False or not team.first(),
+        delay=delay,
+        mininterval=every,
+        leave=False,
     )
 
 

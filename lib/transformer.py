@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
-from lib import decoder, hugging_face
+from lib import decoder, hugging_face, team, weights
 from lib.checks import among, refuse, whole
 from lib.decoder import Architecture, Decoder
 from lib.language import Language
@@ -25,7 +24,7 @@ from lib.training import Schedule, device_of, precision, train
 from lib.world import Fit
 
 BASE_SEED = 0
-CHUNK = 2**19  # logits held at once when text is scored or written: some megabytes, which fit a processor's cache
+CHUNK = 2**19  # logits held at once when text is scored or written on the CPU: some megabytes, which fit its cache
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,8 @@ class Trained(Language):
         reason = "as asked for" if self.dtype != "auto" else "which is fastest there"
         return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
 
-    def network(self, weights: dict[str, torch.Tensor] | None) -> torch.nn.Module:
-        """A network on its device, with these weights; None: those that a fit starts from, if all fits start from the same ones."""
+    def network(self, found: dict[str, torch.Tensor] | None) -> torch.nn.Module:
+        """A network on its device, with the weights `found`; None: those that a fit starts from, if all fits start from the same ones."""
         raise NotImplementedError
 
     def logits(self, network: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -148,20 +147,33 @@ class Trained(Language):
         networks = []
         for run, stream in enumerate(rng.spawn(runs)):
             done = None if scratch is None else Path(scratch) / f"run-{run:04d}.safetensors"
-            if done is not None and done.exists():
-                networks.append(load_file(done))
+            if done is not None and team.agreed(done.exists()):
+                networks.append(weights.load(done))
                 continue
             starts, order = stream.spawn(2)
             network = self.network(None)
             self.begin(network, starts)
             self._train(network, values[run], schedule, order, None if done is None else done.with_suffix(""))
-            networks.append({name: w.detach().cpu().clone() for name, w in network.state_dict().items()})
-            if done is not None and run + 1 < runs:
-                done.parent.mkdir(parents=True, exist_ok=True)
-                save_file(hugging_face.untied(networks[-1]), done.with_suffix(".new"))
-                done.with_suffix(".new").rename(done)
+            networks.append(weights.copied(network))
+            if done is not None and run + 1 < runs and team.first():
+                self._keep(networks[-1], done)
         starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
         return Fit(Weights(tuple(networks), starts), steps, steps * self.batch)
+
+    @staticmethod
+    def _keep(found, done):
+        """The weights of a run that is finished, so that what goes on need not fit it again."""
+        aside = done.with_suffix(".new")
+        try:
+            done.parent.mkdir(parents=True, exist_ok=True)
+            weights.save(found, aside)
+            aside.rename(done)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise OSError(
+                error.errno,
+                f"progress {str(done)!r} cannot be written ({error.strerror or error}); the runs before it are kept",
+            ) from error
 
     def _train(self, network, blocks, schedule, rng, scratch):
         device, dtype = self.place()
@@ -184,8 +196,8 @@ class Trained(Language):
 
     def networks(self, model: Weights) -> Iterator[torch.nn.Module]:
         """The network of each run, one after the other."""
-        for weights in model.networks:
-            yield self.network(weights).eval()
+        for found in model.networks:
+            yield self.network(found).eval()
 
     def log_probabilities(self, model, tokens):
         return np.stack([self._log_p(n, t)[0] for n, t in zip(self.networks(model), tokens, strict=True)])
@@ -198,7 +210,7 @@ class Trained(Language):
     def _log_p(self, network, blocks, entropy=False):
         """ln P of the predicted tokens and, if asked for, the entropies at their places: each (count, block − 1)."""
         device, dtype = self.place()
-        rows = max(1, CHUNK // (blocks.shape[1] * self.corpus.tokenizer.size))
+        rows = max(1, _chunk(device) // (blocks.shape[1] * self.corpus.tokenizer.size))
         found, spread = [], []
         for part in torch.from_numpy(np.array(blocks)).split(rows):
             part = part.to(device).long()
@@ -215,7 +227,8 @@ class Trained(Language):
         for run, (network, stream) in enumerate(zip(self.networks(model), rng.spawn(model.runs), strict=True)):
             given = None if inputs is None else inputs.values[run]
             out.append(self._written(network, given, model.starts[run], size, stream))
-        return Rows(np.stack(out))
+        # On a GPU two processes may round differently, and a token differs then.
+        return Rows(team.agreed(np.stack(out)))
 
     def _written(self, network, given, starts, size, rng):
         raise NotImplementedError
@@ -225,17 +238,17 @@ class Trained(Language):
             super().save(obj, folder)
             return
         folder.mkdir(parents=True)
-        for run, weights in enumerate(obj.networks):
-            save_file(hugging_face.untied(weights), folder / f"run-{run:04d}.safetensors")
-        save_file({"starts": torch.from_numpy(obj.starts)}, folder / "starts.safetensors")
+        for run, found in enumerate(obj.networks):
+            weights.save(found, folder / f"run-{run:04d}.safetensors")
+        weights.save({"starts": torch.from_numpy(obj.starts)}, folder / "starts.safetensors")
         (folder / "values.json").write_text(json.dumps({"type": "Weights", "runs": obj.runs}))
 
     def load(self, folder):
         values = json.loads((folder / "values.json").read_text())
         if values["type"] != "Weights":
             return super().load(folder)
-        networks = tuple(load_file(folder / f"run-{run:04d}.safetensors") for run in range(values["runs"]))
-        return Weights(networks, load_file(folder / "starts.safetensors")["starts"].numpy())
+        networks = tuple(weights.load(folder / f"run-{run:04d}.safetensors") for run in range(values["runs"]))
+        return Weights(networks, weights.load(folder / "starts.safetensors")["starts"].numpy())
 
 
 @dataclass(frozen=True)
@@ -291,15 +304,15 @@ class Transformer(Trained):
     def available(self):
         return self.corpus.train[: len(self.corpus.train) - self.base_blocks]
 
-    def network(self, weights):
+    def network(self, found):
         network = Decoder(self.shape)
-        if weights is not None:
-            network.load_state_dict(weights)
+        if found is not None:
+            weights.restore(network, found)
         return network.to(self.place()[0])
 
     def begin(self, network, rng):
         if self.base_blocks:
-            network.load_state_dict(self.base())
+            weights.restore(network, self.base())
         else:
             network.start(_generator(rng))
 
@@ -313,8 +326,9 @@ class Transformer(Trained):
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:
+            exported = hugging_face.exported(network)
             return hugging_face.beam_search(
-                hugging_face.exported(network), given, self.block, self.beams, self.repetition_penalty
+                exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
             )
         if given is None:
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum())
@@ -347,7 +361,11 @@ def _base(world: Transformer) -> dict[str, torch.Tensor]:
     network.start(_generator(starts))
     blocks = world.corpus.train[len(world.corpus.train) - world.base_blocks :]
     train(network, blocks, Schedule(world.base_steps, world.batch, world.base_rate), order, dtype=world.place()[1])
-    return {name: w.detach().cpu().clone() for name, w in network.state_dict().items()}
+    return weights.copied(network)
+
+
+def _chunk(device: torch.device) -> int:
+    return CHUNK if device.type == "cpu" else 2**27
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:
