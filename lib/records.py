@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ COMMITTED = Path(__file__).parent / "results"
 RECORDED = (Path(__file__).parent.parent / "book" / "records", Path(__file__).parent / "recorded")
 # Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
 CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/results")
+# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear that there
+# is none takes seconds.
+GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
 KEPT_GENERATIONS = 40
@@ -69,10 +73,11 @@ def version(package: str) -> str | None:
 def device() -> str:
     """The processor in words: the GPU's name where torch sees one, else the CPU's."""
     try:
-        import torch
+        if not sys.platform.startswith("linux") or any(map(os.path.exists, GPU_FILES)):
+            import torch
 
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_name()
+            if torch.cuda.is_available():
+                return torch.cuda.get_device_name()
     except ImportError:
         pass
     try:

@@ -61,10 +61,10 @@ class Trained(Language):
     dtype : of matrix products: "auto" (bfloat16 on a GPU, else float32), "float32" or "bfloat16".
     """
 
-    steps: int = 500
+    steps: int = 450
     epochs: float | None = None
-    batch: int = 16
-    rate: float = 3e-3
+    batch: int = 4
+    rate: float = 4e-3
     stop: str = "last"
     temperature: float = 1.0
     top_p: float = 1.0
@@ -374,4 +374,10 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
 
 # Named sizes: settings of a Transformer. `laptop` is the default. The others have the families and the numbers of parameters of
 # Gerstgrasser et al. (2024), who do not print widths and depths; these are ours.
-SIZES: dict[str, dict[str, Any]] = {}
+SIZES: dict[str, dict[str, Any]] = {
+    "laptop": {},
+    "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
+    "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
+    "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},
+    "llama-126M": {"family": "llama", "vocabulary": 8192, "width": 768, "layers": 17, "heads": 12},
+}
