@@ -122,7 +122,7 @@ def model(name: str) -> Model:
     """
     if name in WHEELS:
         return _folder(name, *_stamp(_wheel(name)))
-    if isinstance(name, str) and (folder := Path(name).expanduser()).is_dir():
+    if isinstance(name, str) and name and (folder := Path(name).expanduser()).is_dir():
         return _folder(name, *_stamp(folder))
     if isinstance(name, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         return _hub(name)
@@ -276,5 +276,5 @@ def _checked(name: str, network: Any, missing: list[str], tokenizer: Any) -> Mod
 def _check_causal(name: str, network: Any) -> None:
     """What follows a token must not enter the prediction of it."""
     first, other = (network(input_ids=torch.tensor([[1, k]])).logits[0, 0] for k in (0, 2))
-    if not torch.allclose(first, other, rtol=1e-3, atol=1e-3):
+    if not torch.allclose(first, other, rtol=1e-4, atol=1e-5):
         refuse("model", name, "a causal language model; in this one a token is predicted from those after it")
