@@ -43,7 +43,7 @@ class Checkpoint:
         if team.first():
             cls._prepare(folder, settings, sizes)
         # Of several processes all go by what the first one finds.
-        return cls(folder, team.agreed(frozenset(p for p in folder.glob("block-*/*/*") if p.name.isdigit())))
+        return cls(folder, team.agreed(cls._finished(folder)))
 
     @staticmethod
     def _prepare(folder: Path, settings: dict[str, Any], sizes: list[int]) -> None:
@@ -66,6 +66,34 @@ class Checkpoint:
             aside.replace(stored_file)
         except OSError as error:
             raise OSError(error.errno, f"checkpoint={str(folder)!r} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def find(cls, folder: str | Path) -> Checkpoint:
+        """The checkpoint that an earlier call has left in `folder`, to be read; ValueError if there is none."""
+        folder = Path(folder)
+        if not (folder / "settings.json").exists():
+            refuse("checkpoint", str(folder), "a folder in which a call of recurse has kept its generations")
+        return cls(folder, cls._finished(folder))
+
+    @staticmethod
+    def _finished(folder: Path) -> frozenset[Path]:
+        return frozenset(path for path in folder.glob("block-*/*/*") if path.name.isdigit())
+
+    def synthetic(self, world) -> dict[str, dict[int, list[Any]]]:
+        """What the models wrote for those after them: by regime, by the generation of the model that wrote it, the batch of each
+        block of runs. Generations that are not finished in every block are left out."""
+        stored = json.loads((self.folder / "settings.json").read_text())
+        for name, value in json.loads(json.dumps(world.settings())).items():
+            if stored.get(name) != value:
+                refuse(name, value, f"{stored.get(name)!r}, the setting of checkpoint {str(self.folder)!r}")
+        held = min(stored["block"] or stored["runs"], stored["runs"])
+        out = {}
+        for label in stored["regimes"]:
+            places = [self.line(index, label, False).rest for index in range(-(-stored["runs"] // held))]
+            names = sorted(path.name for path in self.finished if path.parent == places[0] and int(path.name) > 1)
+            whole = [name for name in names if all((place / name / "synthetic").exists() for place in places)]
+            out[label] = {int(name) - 1: [world.load(place / name / "synthetic") for place in places] for name in whole}
+        return out
 
     def line(self, block: int, label: str, independent: bool) -> Line:
         """The folders of one regime in one block."""

@@ -93,7 +93,8 @@ def recurse(
             refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {regime} comes to {most}")
     world.check(list(labelled.values()), sizes, names, scores is not None)
 
-    settings = world.settings() | {
+    own = world.settings()
+    call = {
         "n": sizes[0] if len(set(sizes)) == 1 else sizes,
         "generations": generations,
         "runs": runs,
@@ -107,6 +108,9 @@ def recurse(
         "regimes": {label: repr(regime) for label, regime in labelled.items()},
         "version": __version__,
     }
+    if clash := sorted(own.keys() & call.keys()):
+        refuse("world", own["world"], f"a world with other names for its settings: {clash[0]!r} is one of recurse")
+    settings = own | call
     store = Checkpoint.open(checkpoint, settings, sizes) if checkpoint is not None else None
     out = _Output(labelled, generations, runs, world)
 
