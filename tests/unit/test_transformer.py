@@ -9,8 +9,9 @@ from lib import training
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace, ReplaceGrown
+from lib.trained import Weights
 from lib.training import Schedule, batches
-from lib.transformer import Transformer, Weights
+from lib.transformer import Transformer
 
 SMALL = {
     "vocabulary": 300,
