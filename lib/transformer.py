@@ -92,16 +92,11 @@ class Transformer(Trained):
             dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT})
         )
 
-    def zero_shot(self) -> float:
-        """Test perplexity of the base before any fine-tuning; ValueError without a base."""
+    def before(self):
         if not self.base_blocks:
-            refuse(
-                "base_blocks",
-                0,
-                "a number of blocks that a base is trained on: fresh weights have no perplexity worth a name",
-            )
-        base = Weights((self.base(),), np.ones((1, self.corpus.tokenizer.size), dtype=int))
-        return float(self.score(base, np.random.default_rng(0), ("test_perplexity",))["test_perplexity"][0])
+            allowed = "a number of blocks that a base is trained on: fresh weights have no perplexity worth a name"
+            refuse("base_blocks", 0, allowed)
+        return self.base()
 
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
