@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -116,6 +117,15 @@ def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int
         control.observe(redraw, names="value")
     redraw()
     return widgets.VBox([*controls.values(), message, image])
+
+
+def passage(text: str, longest: int = 200) -> str:
+    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a mark."""
+    text = " ".join(text.split())
+    text = text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, entity)
+    return re.sub(r"([\\`*_{}\[\]#|$~])", lambda found: f"&#{ord(found.group())};", text)
 
 
 def device_line() -> str:

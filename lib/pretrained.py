@@ -11,9 +11,7 @@ from lib import hugging_face, weights
 from lib.checks import among, refuse
 from lib.models import Model, model
 from lib.text import Corpus, corpus_with, text
-from lib.trained import Trained, Weights
-
-ZERO_SHOT = ("test_perplexity", "bits_per_byte", "next_entropy")
+from lib.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,8 @@ class Pretrained(Trained):
     def logits(self, network, tokens):
         return network(input_ids=tokens, use_cache=False).logits
 
-    def zero_shot(self) -> dict[str, float]:
-        """The scores on the real test part that need no sampling, before any fine-tuning."""
-        untouched = Weights((weights.copied(self.base.network),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
-        return {name: float(values[0]) for name, values in self.score(untouched, None, ZERO_SHOT).items()}
+    def before(self):
+        return weights.copied(self.base.network)
 
     def _written(self, network, given, starts, size, rng):
         dtype = self.place()[1]

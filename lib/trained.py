@@ -35,6 +35,9 @@ class Weights:
         return len(self.networks)
 
 
+ZERO_SHOT = ("test_perplexity", "bits_per_byte", "next_entropy")
+
+
 @dataclass(frozen=True)
 class Trained(Language):
     """What worlds of networks share: fitting run by run, scoring, and storing weights.
@@ -109,6 +112,15 @@ class Trained(Language):
         """Where networks run and the number format of their products."""
         device = device_of(self.device)
         return device, precision(device, self.dtype)
+
+    def before(self) -> dict[str, torch.Tensor]:
+        """The weights that every fit starts from, where they are the same for all."""
+        raise NotImplementedError
+
+    def zero_shot(self) -> dict[str, float]:
+        """The scores on the real test part that need no sampling, before any fine-tuning."""
+        untouched = Weights((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
+        return {name: float(values[0]) for name, values in self.score(untouched, None, ZERO_SHOT).items()}
 
     def device_line(self) -> str:
         """Device and number format in words, and why."""

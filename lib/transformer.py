@@ -92,6 +92,12 @@ class Transformer(Trained):
             dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT})
         )
 
+    def before(self):
+        if not self.base_blocks:
+            allowed = "a number of blocks that a base is trained on: fresh weights have no perplexity worth a name"
+            refuse("base_blocks", 0, allowed)
+        return self.base()
+
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:

@@ -281,3 +281,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
         recurse(world(width=32), [Replace()], checkpoint=tmp_path, **CALL)
     with pytest.raises(ValueError, match="tokenizer_digest=.*the setting of checkpoint"):
         recurse(world(vocabulary=301), [Replace()], checkpoint=tmp_path, **CALL)
+
+
+def test_the_base_has_scores_of_its_own_and_fresh_weights_have_none():
+    small = world(base_blocks=100, base_steps=20)
+    assert 1 < small.zero_shot()["test_perplexity"] < 300
+    with pytest.raises(ValueError, match="base_blocks=0 is not allowed"):
+        world().zero_shot()
