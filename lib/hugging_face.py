@@ -112,7 +112,7 @@ def sampled(
 def _continued(model, prompts, new, dtype, beams, settings):
     device = next(model.parameters()).device
     # Of every sequence keys, values and logits are held at once.
-    rows = max(1, (320 if device.type == "cpu" else 2560) // beams)
+    rows = max(1, (320 if device.type == "cpu" else 1280) // beams)
     out = []
     for k in range(0, len(prompts), rows):
         given = torch.from_numpy(np.array(prompts[k : k + rows])).to(device).long()

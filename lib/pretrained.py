@@ -26,15 +26,15 @@ class Pretrained(Trained):
     With `beams=1` blocks are drawn by the library's sampling at a temperature, with `prompts=False` from nothing: the first token is drawn
     from those that begin the blocks of the training set. Dropout is what the model's configuration says.
 
-    Weights are kept in float32 in the memory of the CPU, of every run. In the paper's terms: a laptop will do for a small model of one's
-    own, the paper's 125 million parameters take a GPU.
+    The weights of every run are kept in the memory of the CPU, in float32: half a gigabyte a run for the paper's 125 million parameters, which
+    take a GPU to be trained.
 
     Parameters
     ----------
     model : "facebook/opt-125m", the paper's, or another of the hub, where the network allows; "smollm2-135m" with no network; a folder. See
         `lib.models.model`, also for errors.
     tokenizer, vocabulary : "own" and None; nothing else is allowed.
-    rate : 5e-5 is the default of transformers' trainer; the paper states none.
+    rate : the default is that of transformers' trainer.
 
     The other parameters, scores and extras are those of `Trained` and `Language`. ValueError for blocks longer than the model's context;
     with prompts a prompt and what follows it have to fit.

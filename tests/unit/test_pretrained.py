@@ -175,6 +175,18 @@ def test_sampled_tokens_have_the_probabilities_of_the_model(world, folders):
     assert stats.chisquare(seen, expected * seen.sum() / expected.sum()).pvalue > 1e-4
 
 
+def test_bfloat16_products_give_nearly_the_same_model(world):
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        small = world(dtype=dtype)
+        fitted = small.fit(trained_on(small, 20), np.random.default_rng(0)).model
+        assert {w.dtype for w in fitted.networks[0].values()} == {torch.float32}
+        found[dtype] = small.score(fitted, np.random.default_rng(1), small.scores)
+    near, other = (found[dtype]["test_perplexity"][0] for dtype in ("float32", "bfloat16"))
+    assert other == pytest.approx(near, rel=0.03) and other != near
+    assert all(np.isfinite(values).all() for values in found["bfloat16"].values())
+
+
 def test_every_fit_starts_from_the_same_weights(world):
     small = world(rate=1e-30)
     first = small.fit(trained_on(small, runs=2), np.random.default_rng(0)).model
@@ -351,6 +363,25 @@ def test_a_missing_model_without_a_network_says_what_to_do(monkeypatch, data):
     ):
         Pretrained(data=data, model="facebook/opt-125m-of-nobody")
     assert asked == [models.PATIENCE]
+
+
+def test_a_model_of_the_hub_is_asked_for_once_and_loaded(monkeypatch, folders, data):
+    import huggingface_hub
+
+    read, asked = models._read, []
+
+    def stored(source, **options):
+        asked.append(options.get("local_files_only", False))
+        if asked[-1]:
+            raise OSError("not in the cache")
+        return read(folders["opt"], local_files_only=True)
+
+    monkeypatch.setattr(models, "_read", stored)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda self, name, timeout: asked.append(name))
+    small = Pretrained(data=data, model="some.body/tiny-opt", block=8)
+    assert asked == [True, "some.body/tiny-opt", False]
+    assert small.settings()["model"] == "some.body/tiny-opt" and len(asked) == 3
+    assert small.base.digest == model(str(folders["opt"])).digest
 
 
 # What is refused
