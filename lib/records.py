@@ -38,6 +38,7 @@ CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/results")
 # is none takes seconds.
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
 SERIES = ("regime", "generation", "run")
+RECORDED_NAME = "recorded"  # how the names of data sets begin that a chapter takes from a record
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
 KEPT_GENERATIONS = 40
