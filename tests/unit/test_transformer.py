@@ -34,7 +34,8 @@ def world(**settings):
 
 def test_every_regime_runs_and_records_what_it_took():
     regimes = [Replace(), ReplaceGrown(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()]
-    data = recurse(world(), regimes, keep=("samples", "generated_perplexities"), **CALL)
+    # Of so many written tokens some occur the five times that Zipf's exponent is fitted to, in every run.
+    data = recurse(world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **CALL)
     assert set(world().scores) <= set(data.data_vars)
     assert all(np.isfinite(data[name]).all() for name in world().scores)
     assert (data["steps"] == 12).all() and (data["examples"] == 48).all()
