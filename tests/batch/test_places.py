@@ -167,7 +167,7 @@ def test_jobs_of_a_batch_system_give_the_same_results(tmp_path, expected):
     assert result.returncode == 0, result.stderr + logs
     pd.testing.assert_frame_equal(table(tmp_path / "out"), expected)
     scripts = [script.read_text() for script in jobs.glob("*.sh")]
-    assert len(scripts) == 2 and all("#SBATCH -p short" in text and "#SBATCH -t 00:10:00" in text for text in scripts)
+    assert len(scripts) == 2 and all("#SBATCH -p short" in text and "#SBATCH -t 02:00:00" in text for text in scripts)
     assert len(list(jobs.glob("*.cancelled"))) == 2, "jobs are cancelled when the sweep is done"
 
 
