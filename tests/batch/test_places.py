@@ -150,14 +150,12 @@ def test_jobs_of_a_batch_system_give_the_same_results(tmp_path, expected):
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (programs / name).write_text(text.format(python=sys.executable, jobs=str(jobs)))
         (programs / name).chmod(stat.S_IRWXU)
-    options = {
-        "system": "slurm",
-        "jobs": 2,
-        "queue": "short",
-        "memory": "1 GB",
-        "walltime": "00:10:00",
-        "interface": "lo",
-    }
+    # The options are those of the page, on this machine's loopback.
+    page = (ROOT / "book" / "run-it-bigger.md").read_text(encoding="utf-8")
+    (text,) = (
+        block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "system:" in block
+    )
+    options = yaml.safe_load(text) | {"jobs": 2, "interface": "lo"}
     options |= {"local_directory": str(tmp_path), "log_directory": str(tmp_path / "logs")}
     (tmp_path / "slurm.yaml").write_text(yaml.safe_dump(options))
     path = sweep(tmp_path, "import time; time.sleep(1)", LEAVE, grid=GRID)
