@@ -1,8 +1,10 @@
 """The sweeps under book/sweeps: they are valid, and their notebooks do what they say at a small size."""
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import nbformat
 import numpy as np
@@ -108,3 +110,38 @@ def test_make_records_refuses_what_it_does_not_know():
     words = [sys.executable, "book/make.py", "records", "unheard-of"]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode != 0 and "No such sweep: unheard-of" in done.stderr and "gaussian-grid" in done.stderr
+
+
+def test_records_travel_with_the_installed_package(tmp_path):
+    """On Colab there is no checkout: what `make records` has kept is found in the package itself."""
+    ignored = shutil.ignore_patterns("__pycache__", "results")
+    shutil.copytree(ROOT / "lib", tmp_path / "lib", symlinks=True, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    kept = tmp_path / "book" / "records"
+    kept.mkdir(parents=True)
+    xr.Dataset({"score": ("x", [1.0])}).to_netcdf(kept / "small.nc", group="main", engine="h5netcdf")
+    (kept / "small.json").write_text('{"groups": ["main"], "runs": 1}')
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-w",
+        "out",
+        ".",
+    ]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "site")
+    program = "from lib import records; found = records.record('small'); print(found.data['main'].score.item(), records.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path / "out", env=environment(PYTHONPATH=str(tmp_path / "site")),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["1.0", str(tmp_path / "site" / "lib" / "records.py")]
