@@ -116,6 +116,8 @@ def first_error(values):
 
 def words(record):
     """The page's paragraphs and figures, every number from the record."""
+    from lib import records
+
     grid, about = record.data["gaussian"], record.about
     last = middle(grid, "trace_ratio").isel(generation=-1)
     mle = last.sel(estimator="mle")
@@ -132,7 +134,8 @@ def words(record):
     lost = join(f"{below['Replace'][:, k].sum()} of {rows} at n = {n}" for k, n in enumerate(sizes))
     seeds = about["defaults"]["runs"]
     return [
-        f"*{record.line}* Each run holds {mle.sizes['regime']} regimes, {seeds} seeds and {end} generations.",
+        f"*{record.line}* Each run holds {mle.sizes['regime']} regimes, {seeds} seeds and {end} generations. "
+        f"From the start of the first run to the end of the last passed {records.spent(about['span'])}.",
         figure(
             f"_static/{SPREAD}",
             "fig-grid-variance",

@@ -78,7 +78,8 @@ def running(tmp_path):
 def test_a_running_cluster_gives_the_same_results(tmp_path, running, expected):
     place, _ = running
     path = sweep(tmp_path, LEAVE, grid=GRID)
-    result = command("run", path, "--out", tmp_path / "out", "--scheduler", place)
+    (tmp_path / "elsewhere").mkdir()  # the worker was started in another folder than the driver
+    result = command("run", path, "--out", "../out", "--scheduler", place, cwd=tmp_path / "elsewhere")
     assert result.returncode == 0, result.stderr
     assert "4 runs to do, 2 at once" in result.stderr
     pd.testing.assert_frame_equal(table(tmp_path / "out"), expected)

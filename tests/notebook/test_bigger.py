@@ -51,7 +51,14 @@ def grid(lost):
 
 
 def recorded(lost=(10,)):
-    about = {"date": "2026-01-02T03:04:05", "commit": "0123456789abcdef", "changed": False, "seconds": 600.0, "runs": 8}
+    about = {
+        "date": "2026-01-02T03:04:05",
+        "commit": "0123456789abcdef",
+        "changed": False,
+        "seconds": 600.0,
+        "span": 320.0,
+        "runs": 8,
+    }
     about |= {"device": "a processor", "defaults": {"runs": 100}}
     return records.Record("gaussian-grid", {"gaussian": grid(lost)}, about)
 
@@ -63,6 +70,7 @@ def test_figures_and_numbers_come_from_the_record(page, tmp_path, monkeypatch):
     for name in (bigger.SPREAD, bigger.ERROR):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and f"_static/{name}" in text
     assert "Recorded on 2026-01-02, commit 0123456789: 8 runs of a notebook, 10 minutes in all, on a processor." in text
+    assert "From the start of the first run to the end of the last passed 5 minutes." in text
     assert "below a tenth of the truth in 2 of 4 cells: 2 of 2 at n = 10 and 0 of 2 at n = 100." in text
     assert "Under Accumulate this is so in none." in text
     assert "In 1 of 4 cells the first sample has too few points" in text  # n − 1 < d at n = 10, d = 10 only
