@@ -47,7 +47,7 @@ def grid(lost):
         error.loc[{"regime": name, "generation": 100}] *= factor
     for n in lost:
         variance.loc[{"regime": "Replace", "generation": 100, "n": n}] = 0.01
-    return xr.Dataset({"trace_ratio": variance, "squared_mean_error": error})
+    return xr.Dataset({"trace_ratio": variance, "squared_mean_error": error}, attrs={"runs": 100})
 
 
 def recorded(lost=(10,)):
@@ -59,7 +59,7 @@ def recorded(lost=(10,)):
         "span": 320.0,
         "runs": 8,
     }
-    about |= {"device": "a processor", "defaults": {"runs": 100}}
+    about |= {"device": "a processor"}
     return records.Record("gaussian-grid", {"gaussian": grid(lost)}, about)
 
 
