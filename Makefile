@@ -4,6 +4,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 ONLY ?=
 PORT ?= 8000
+SWEEP ?= book/sweeps/regression-grid.yaml
+OUT ?= out/$(basename $(notdir $(SWEEP)))
 
 # One thread per process: chapters and tests run side by side, and results do not depend on how threads divide a sum.
 export OMP_NUM_THREADS := 1
@@ -14,7 +16,7 @@ unexport PYTHONHASHSEED
 
 RUN := .venv/bin/python
 
-.PHONY: help venv book test notebooks records bench serve clean
+.PHONY: help venv book test notebooks records sweep bench serve clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -41,6 +43,9 @@ notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06"
 
 records: venv ## run the sweeps that are recorded, keep them in book/records (ONLY="gaussian-grid"; minutes to hours)
 	@$(RUN) book/make.py records $(ONLY)
+
+sweep: venv ## run a sweep of notebooks (SWEEP="book/sweeps/regression-grid.yaml" OUT="out/regression-grid")
+	@$(RUN) -m lib.batch run $(SWEEP) --out $(OUT)
 
 bench: venv ## how fast it is, as ratios measured in one run
 	@$(RUN) tests/bench.py

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import bigger
 import yaml
 from setup_cell import ROOT, is_reserved, read_config
 
@@ -53,7 +54,7 @@ def fill_front_page(text, results):
 
 def assemble(target, executed, results, provenance):
     """Write the source tree of the book into `target`, an empty folder."""
-    ignored = shutil.ignore_patterns("*.py", "__pycache__")
+    ignored = shutil.ignore_patterns("*.py", "__pycache__", "records", "sweeps")
     shutil.copytree(ROOT / "book", target / "book", ignore=ignored)
     shutil.copytree(ROOT / "book" / "_ext", target / "book" / "_ext", dirs_exist_ok=True)
     (target / "notebooks").mkdir()
@@ -62,6 +63,8 @@ def assemble(target, executed, results, provenance):
     draw_argument(executed, target)
     page = target / "book" / "index.md"
     page.write_text(fill_front_page(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+    page = target / bigger.PAGE
+    page.write_text(bigger.fill(page.read_text(encoding="utf-8"), target / "book" / "_static"), encoding="utf-8")
     (target / "provenance.json").write_text(json.dumps(provenance, indent=1))
     config = read_config()
     if is_reserved(config):  # nothing may link to it, and the theme refuses a host that it does not know

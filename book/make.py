@@ -156,7 +156,10 @@ def records(arguments):
         out = str(BUILD / "sweeps" / name)
         work = plan(sweep, out, rerun_failed=True)
         print(work.describe(None), flush=True)
-        finished, failed = run(work)
+        try:
+            finished, failed = run(work)
+        except (ValueError, OSError) as error:
+            sys.exit(f"{name}: {error}")
         if finished < len(work.keys):
             print(f"{name}: {failed} runs failed; what they got to is in {out}/failed", file=sys.stderr)
             status = 1

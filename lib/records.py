@@ -197,9 +197,13 @@ class Record:
         about = self.about
         commit = f"commit {about['commit'][:10]}" if about["commit"] else "outside a repository"
         changed = " with changes" if about["changed"] else ""
-        spent = f"{about['seconds'] / 60:.0f} minutes" if about["seconds"] >= 90 else f"{about['seconds']:.0f} seconds"
         runs = f"{about['runs']} runs" if about["runs"] > 1 else "one run"
-        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {spent} in all, on {about['device']}."
+        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {spent(about['seconds'])} in all, on {about['device']}."
+
+
+def spent(seconds: float) -> str:
+    """A time in words: seconds below a minute and a half, minutes above."""
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
 def record(name: str) -> Record | None:

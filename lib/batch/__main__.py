@@ -82,12 +82,24 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
         return arguments.do(arguments)
+    except KeyboardInterrupt:
+        return _stopped()
     except (ValueError, OSError) as error:
+        # Closing a cluster after Ctrl-C may fail with an error of its own.
+        if _came_from(error, KeyboardInterrupt):
+            return _stopped()
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+
+
+def _stopped() -> int:
+    print("stopped; the same command goes on from here", file=sys.stderr)
+    return 130
+
+
+def _came_from(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error was raised while one of that kind was handled."""
+    return error is not None and (isinstance(error, kind) or _came_from(error.__context__, kind))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,9 +51,24 @@ def connect(
         if scheduler:
             client = stack.enter_context(Client(scheduler, timeout="10s", set_as_default=False))
         else:
-            found = _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
+            with _deaf_children():
+                found = _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
             client = stack.enter_context(Client(stack.enter_context(found), set_as_default=False))
         yield client
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started in this block do not hear Ctrl-C, which a terminal sends to all that run in it: this process
+    alone decides what becomes of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCluster:

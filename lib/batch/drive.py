@@ -145,7 +145,7 @@ def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress, m
         if key is None:
             return None
         r = sweep.resources
-        task = Task(plan.folder.url, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time, machine)
+        task = Task(plan.folder.address, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time, machine)
         future = client.submit(
             execute, task, key=f"run-{key}", retries=sweep.retries, resources=needed, pure=False, allow_other_workers=False
         )  # fmt: skip

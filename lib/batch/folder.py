@@ -51,6 +51,11 @@ class Folder:
         return Path(root) if isinstance(fs, LocalFileSystem) else None
 
     @property
+    def address(self) -> str:
+        """The folder as a worker finds it, wherever it was started: a local path is absolute."""
+        return self.url if self.local is None else str(self.local)
+
+    @property
     def in_memory(self) -> bool:
         """Whether it ends with this process, and no other process sees it."""
         return "memory" in self._place[0].protocol

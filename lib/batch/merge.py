@@ -266,6 +266,8 @@ def _about(folder: Folder, stored: dict, keys: list[str], layouts: dict[str, Lay
         "runs": len(keys),
         "of": len(stored["runs"]),
         "seconds": round(sum(marker["seconds"] for marker in markers), 1),
+        # From the start of the first run to the end of the last: the time it took, if it was not interrupted.
+        "span": round(max(m["started"] + m["seconds"] for m in markers) - min(m["started"] for m in markers), 1),
         "date": max(machine["date"] for machine in machines),
         **{
             name: [json.loads(text) for text in all_of(name)]

@@ -69,6 +69,9 @@ def _become_kernel(line: socket.socket, request: dict, application) -> None:
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # the worker does not hear Ctrl-C, a notebook may want to
         line.close()
         out = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)

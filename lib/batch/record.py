@@ -87,7 +87,8 @@ def _about(about: dict[str, Any]) -> dict[str, Any]:
 
     devices = about["device"]
     stored = {
-        name: about[name] for name in ("name", "sweep", "code", "axes", "defaults", "groups", "runs", "seconds", "date")
+        name: about[name]
+        for name in ("name", "sweep", "code", "axes", "defaults", "groups", "runs", "seconds", "span", "date")
     }
     stored |= {
         "commit": about["commit"][-1],

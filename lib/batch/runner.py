@@ -29,7 +29,7 @@ from lib.batch.folder import Folder
 
 # What papermill has to say about a run is in its folder.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
-WATCH = 0.25  # seconds between two looks at a run's time and memory
+WATCH = 1.0  # seconds between two looks at a run's time and memory; a look at the memory costs some hundredths
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -149,7 +149,7 @@ class _Watch(threading.Thread):
 
     def kill(self):
         """Again until the run has noticed: the kernel may still be starting."""
-        while not self.done.wait(WATCH):
+        while not self.done.wait(0.1):
             if self.own.process is not None:
                 try:
                     os.killpg(self.own.process.pid, 9)

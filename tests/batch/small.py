@@ -55,11 +55,11 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
-def command(*words, **more):
+def command(*words, cwd=None, **more):
     """Run `python -m lib.batch WORDS` and return what it did."""
     return subprocess.run(
         [sys.executable, "-m", "lib.batch", *map(str, words)],
-        env=environment(**more), capture_output=True, text=True, timeout=280,
+        env=environment(**more), capture_output=True, text=True, timeout=280, cwd=cwd,
     )  # fmt: skip
 
 

@@ -198,6 +198,18 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path, client):
     assert here(path, tmp_path / "out", client)[:2] == (3, 0)
 
 
+def test_an_error_while_closing_after_ctrl_c_is_still_ctrl_c(tmp_path, monkeypatch, capsys):
+    def closing(arguments):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise TimeoutError("the cluster did not close in time")
+
+    monkeypatch.setattr("lib.batch.__main__.status", closing)
+    assert main(["status", str(tmp_path)]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
 def test_half_a_run_is_never_collected(tmp_path, client):
     path = sweep(tmp_path, LEAVE, grid={"x": [1, 2]})
     out = tmp_path / "out"

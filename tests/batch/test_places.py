@@ -78,7 +78,8 @@ def running(tmp_path):
 def test_a_running_cluster_gives_the_same_results(tmp_path, running, expected):
     place, _ = running
     path = sweep(tmp_path, LEAVE, grid=GRID)
-    result = command("run", path, "--out", tmp_path / "out", "--scheduler", place)
+    (tmp_path / "elsewhere").mkdir()  # the worker was started in another folder than the driver
+    result = command("run", path, "--out", "../out", "--scheduler", place, cwd=tmp_path / "elsewhere")
     assert result.returncode == 0, result.stderr
     assert "4 runs to do, 2 at once" in result.stderr
     pd.testing.assert_frame_equal(table(tmp_path / "out"), expected)
@@ -150,14 +151,12 @@ def test_jobs_of_a_batch_system_give_the_same_results(tmp_path, expected):
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (programs / name).write_text(text.format(python=sys.executable, jobs=str(jobs)))
         (programs / name).chmod(stat.S_IRWXU)
-    options = {
-        "system": "slurm",
-        "jobs": 2,
-        "queue": "short",
-        "memory": "1 GB",
-        "walltime": "00:10:00",
-        "interface": "lo",
-    }
+    # The options are those of the page, on this machine's loopback.
+    page = (ROOT / "book" / "run-it-bigger.md").read_text(encoding="utf-8")
+    (text,) = (
+        block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "system:" in block
+    )
+    options = yaml.safe_load(text) | {"jobs": 2, "interface": "lo"}
     options |= {"local_directory": str(tmp_path), "log_directory": str(tmp_path / "logs")}
     (tmp_path / "slurm.yaml").write_text(yaml.safe_dump(options))
     path = sweep(tmp_path, "import time; time.sleep(1)", LEAVE, grid=GRID)
@@ -167,7 +166,7 @@ def test_jobs_of_a_batch_system_give_the_same_results(tmp_path, expected):
     assert result.returncode == 0, result.stderr + logs
     pd.testing.assert_frame_equal(table(tmp_path / "out"), expected)
     scripts = [script.read_text() for script in jobs.glob("*.sh")]
-    assert len(scripts) == 2 and all("#SBATCH -p short" in text and "#SBATCH -t 00:10:00" in text for text in scripts)
+    assert len(scripts) == 2 and all("#SBATCH -p short" in text and "#SBATCH -t 02:00:00" in text for text in scripts)
     assert len(list(jobs.glob("*.cancelled"))) == 2, "jobs are cancelled when the sweep is done"
 
 

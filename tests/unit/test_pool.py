@@ -146,3 +146,22 @@ def test_subsets_of_too_many_counts_are_an_error_that_names_the_limit():
     assert huge.take(10**9, np.random.default_rng(0)) is huge
     with pytest.raises(ValueError, match="k=51 .*between 1 and 50"):
         counts().take(51, np.random.default_rng(0))
+
+
+def test_rows_that_grow_in_place_leave_older_batches_alone():
+    rng = np.random.default_rng(5)
+    batches = [Rows(rng.standard_normal((2, k, 3))) for k in (4, 1, 3, 5, 2)]
+    grown = [batches[0]]
+    for batch in batches[1:]:
+        grown.append(grown[-1].merge(batch))
+    for k, union in enumerate(grown):
+        np.testing.assert_array_equal(union.values, np.concatenate([b.values for b in batches[: k + 1]], axis=1))
+    # Merging again from an older one starts an array of its own.
+    other = grown[2].merge(batches[0])
+    np.testing.assert_array_equal(grown[3].values, np.concatenate([b.values for b in batches[:4]], axis=1))
+    np.testing.assert_array_equal(other.values, np.concatenate([grown[2].values, batches[0].values], axis=1))
+
+
+def test_rows_of_two_kinds_merge_into_the_wider_one():
+    union = Rows(np.ones((1, 2), dtype=np.float32)).merge(Rows(np.full((1, 1), 1e-12)))
+    assert union.values.dtype == np.float64 and union.values[0, 2] == 1e-12

@@ -1,0 +1,115 @@
+"""The page about sweeps: its commands exist, and what it shows of the recorded grid comes from the record."""
+
+import re
+import shlex
+
+import bigger
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from lib import records
+from lib.batch import load
+from lib.batch.__main__ import parser
+
+REGIMES = [
+    "Replace",
+    "ReplaceGrown",
+    "Accumulate",
+    "Keep(0.1, fixed)",
+    "FreshReal(0.1)",
+    "RealOnly",
+    "AccumulateSubsample",
+    "Keep(0.1)",
+]
+
+
+@pytest.fixture(scope="module")
+def page(root):
+    return (root / bigger.PAGE).read_text(encoding="utf-8")
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def grid(lost):
+    """A recorded grid in which Replace has lost its spread where n is in `lost`."""
+    dimensions, sizes, estimators = [10, 1], [100, 10], ["mle", "unbiased"]
+    summary = ["mean", "q05", "q25", "q50", "q75", "q95"]
+    shape = (2, 2, 2, len(REGIMES), 3, len(summary))
+    axes = ("dimension", "n", "estimator", "regime", "generation", "summary")
+    coords = dict(zip(axes, (dimensions, sizes, estimators, REGIMES, [1, 10, 100], summary), strict=True))
+    variance = xr.DataArray(np.full(shape, 0.9), coords, axes)
+    error = xr.DataArray(np.full(shape, 1.0), coords, axes) * variance["dimension"] / variance["n"]
+    for name, factor in zip(REGIMES, (50, 6, 1.5, 9, 5, 0.01, 3, 6), strict=True):
+        error.loc[{"regime": name, "generation": 100}] *= factor
+    for n in lost:
+        variance.loc[{"regime": "Replace", "generation": 100, "n": n}] = 0.01
+    return xr.Dataset({"trace_ratio": variance, "squared_mean_error": error}, attrs={"runs": 100})
+
+
+def recorded(lost=(10,)):
+    about = {
+        "date": "2026-01-02T03:04:05",
+        "commit": "0123456789abcdef",
+        "changed": False,
+        "seconds": 600.0,
+        "span": 320.0,
+        "runs": 8,
+    }
+    about |= {"device": "a processor"}
+    return records.Record("gaussian-grid", {"gaussian": grid(lost)}, about)
+
+
+def test_figures_and_numbers_come_from_the_record(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "record", lambda name: recorded())
+    text = bigger.fill(page, tmp_path)
+    assert bigger.MARK not in text
+    for name in (bigger.SPREAD, bigger.ERROR):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and f"_static/{name}" in text
+    assert "Recorded on 2026-01-02, commit 0123456789: 8 runs of a notebook, 10 minutes in all, on a processor." in text
+    assert "From the start of the first run to the end of the last passed 5 minutes." in text
+    assert "below a tenth of the truth in 2 of 4 cells: 2 of 2 at n = 10 and 0 of 2 at n = 100." in text
+    assert "Under Accumulate this is so in none." in text
+    assert "In 1 of 4 cells the first sample has too few points" in text  # n − 1 < d at n = 10, d = 10 only
+    assert "In 4 of 4 cells the mean is closer to the truth under Accumulate than under Replace" in text
+    assert "the error under Accumulate is 1.5 to 1.5 first-fit errors, under Replace 50 to 50" in text
+    monkeypatch.setattr(records, "record", lambda name: recorded(lost=(10, 100)))
+    assert "in 4 of 4 cells: 2 of 2 at n = 10 and 2 of 2 at n = 100." in bigger.fill(page, tmp_path)
+
+
+def test_a_page_without_a_record_says_so(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "record", lambda name: None)
+    text = bigger.fill(page, tmp_path)
+    assert "No run of `gaussian-grid` is recorded yet." in text and "make records ONLY=gaussian-grid" in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_without_its_marker_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs a line"):
+        bigger.fill("# Run it bigger\n", tmp_path)
+
+
+def test_the_commands_of_the_page_are_commands(page, root):
+    found = []
+    for line in "".join(blocks(page, "bash")).splitlines():
+        words = shlex.split(line)
+        if words[:3] == [".venv/bin/python", "-m", "lib.batch"]:
+            arguments = parser().parse_args(words[3:])
+            found.append(words[3])
+            if words[3] == "run":
+                load(root / arguments.sweep)
+        else:
+            assert words[:2] == ["make", "records"] or words[1:3] == ["-m", "dask"], line
+    assert set(found) == {"run", "status", "collect", "report"}
+
+
+def test_the_sweep_on_the_page_is_valid(page, root, tmp_path):
+    text, options = blocks(page, "yaml")
+    source = yaml.safe_load(text)
+    source["notebook"] = str(root / "book" / "sweeps" / source["notebook"])
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(source))
+    assert len(load(tmp_path / "own.yaml").configurations) == 6
+    assert yaml.safe_load(options)["system"] == "slurm"
