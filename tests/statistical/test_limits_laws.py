@@ -52,7 +52,9 @@ def test_the_stationary_error_of_a_weight(ratio):
     share = ratio / (1 + ratio)
     regimes = [FreshReal(share, weight=w) for w in (0.35, 0.618, 0.9)]
     n = 40
-    data = recurse(Gaussian(estimator="known"), regimes, n=n, generations=30, runs=RUNS, seed=SEED, scores="squared_mean_error")
+    data = recurse(
+        Gaussian(estimator="known"), regimes, n=n, generations=30, runs=RUNS, seed=SEED, scores="squared_mean_error"
+    )
     for regime in regimes:
         values = share * n * data["squared_mean_error"].sel(regime=str(regime)).isel(generation=[-1])
         assert abs(z_scores(values, limits.weighted_error(regime.weight, ratio))).max() < 4
@@ -61,7 +63,9 @@ def test_the_stationary_error_of_a_weight(ratio):
 def test_strong_collapse():
     world = Regression(10, 0.5, design="fresh", shift=1.0)
     for n in (1000, 10_000):
-        data = recurse(world, FreshReal(0.7), n=lambda t, n=n: 10**13 if t == 1 else n, generations=2, runs=RUNS, seed=SEED)
+        data = recurse(
+            world, FreshReal(0.7), n=lambda t, n=n: 10**13 if t == 1 else n, generations=2, runs=RUNS, seed=SEED
+        )
         values = data["excess_risk"].isel(regime=0, generation=[1])
         assert abs(z_scores(values, limits.strong_collapse_risk(n, 10, 0.5, 0.3, 1.0))).max() < 4
 
@@ -90,6 +94,8 @@ def test_verifiers_and_cuts_follow_their_mean_fields():
 
 def test_the_gaussian_stays_within_its_martingale_bound():
     for n in (25, 100, 400):
-        data = recurse(Gaussian(), Accumulate(), n=n, generations=200, runs=4000, seed=SEED, scores="squared_mean_error")
+        data = recurse(
+            Gaussian(), Accumulate(), n=n, generations=200, runs=4000, seed=SEED, scores="squared_mean_error"
+        )
         far = (data["squared_mean_error"].max("generation") >= 0.25**2).mean().item()
         assert far <= limits.maximal_error_bound(n, 0.25)

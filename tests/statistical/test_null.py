@@ -57,6 +57,7 @@ def test_streams_are_independent_only_where_asked():
     world, score, regime, n = WORLDS["regression"]
     pair = {"one": regime, "other": regime}
     shared, own = (
-        recurse(world, pair, n=n, generations=3, runs=5, seed=1, scores=score, independent=i)[score].values for i in (False, True)
+        recurse(world, pair, n=n, generations=3, runs=5, seed=1, scores=score, independent=i)[score].values
+        for i in (False, True)
     )
     assert np.array_equal(shared[0], shared[1]) and not np.isclose(own[0], own[1]).any()

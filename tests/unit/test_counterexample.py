@@ -20,7 +20,9 @@ def log_density(world, x, alpha, spike):
     # In log space: ½ (α/2) e^{rate·n·α} has no floating-point value of its own.
     on = x == spike
     with np.errstate(divide="ignore"):
-        return np.where(on, np.logaddexp(np.log(plain), np.log(alpha / 4) + world.rate * world.n * alpha), np.log(plain))
+        return np.where(
+            on, np.logaddexp(np.log(plain), np.log(alpha / 4) + world.rate * world.n * alpha), np.log(plain)
+        )
 
 
 def fitted(world, x):

@@ -62,5 +62,9 @@ def test_verdicts_are_nowhere_typed():
     for claim in claims.every():
         source = inspect.getsource(claim.judge)
         if "NOT_TESTABLE" not in source:
-            words = {w for w in ("SUPPORTED", "LIMITED", "NOT_SUPPORTED", "verdict(") if re.search(rf"(?<![A-Z_]){re.escape(w)}", source)}
+            words = {
+                w
+                for w in ("SUPPORTED", "LIMITED", "NOT_SUPPORTED", "verdict(")
+                if re.search(rf"(?<![A-Z_]){re.escape(w)}", source)
+            }
             assert len(words) > 1 or "verdict(" in words, claim.id

@@ -67,7 +67,9 @@ def test_a_known_covariance_stays():
 
 @pytest.mark.parametrize("sampler", ["statistic", "explicit"])
 def test_temperature_is_for_models_and_not_for_real_data(sampler):
-    cold, warm = (recurse(Gaussian(sampler=sampler, temperature=t), [Replace(), FreshReal(1.0)], **CALL) for t in (0.0, 1.0))
+    cold, warm = (
+        recurse(Gaussian(sampler=sampler, temperature=t), [Replace(), FreshReal(1.0)], **CALL) for t in (0.0, 1.0)
+    )
     assert cold.isel(generation=0).equals(warm.isel(generation=0))
     assert cold.sel(regime="FreshReal(1)").equals(warm.sel(regime="FreshReal(1)"))
     assert np.allclose(cold["trace_ratio"].sel(regime="Replace").isel(generation=slice(1, None)), 0)
@@ -97,7 +99,9 @@ def test_sharpening_is_for_models_and_not_for_real_data(change):
 
 
 def test_a_shift_is_for_models_and_not_for_real_data():
-    plain, off = (recurse(Regression(3, design="fresh", shift=c), [Replace(), FreshReal(1.0)], **CALL) for c in (0.0, 5.0))
+    plain, off = (
+        recurse(Regression(3, design="fresh", shift=c), [Replace(), FreshReal(1.0)], **CALL) for c in (0.0, 5.0)
+    )
     assert off.isel(generation=0).equals(plain.isel(generation=0))
     assert off.sel(regime="FreshReal(1)").equals(plain.sel(regime="FreshReal(1)"))
     moved = (off - plain)["shrinkage"].sel(regime="Replace")
