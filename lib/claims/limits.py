@@ -82,9 +82,9 @@ def _recurring(results):
     law = limits.tempered_variance(Accumulate(), n, t, degree)[-1]
     factor = float(ridge.attrs["factor"])
     kept = intervals.mean(_at(ridge, "shrinkage", "Accumulate"), LEVEL)
-    kept_law = factor * limits.recurring_factor(Accumulate(), factor, ridge.sizes["generation"])[-1]
+    kept_law = factor * limits.recurring_factor(Accumulate(), factor, int(ridge["generation"][-1]))[-1]
     bias = intervals.mean(_at(shift, "shrinkage", "Accumulate") - 1, LEVEL)
-    bias_law = limits.recurring_shift(Accumulate(), shift.sizes["generation"])[-1]
+    bias_law = limits.recurring_shift(Accumulate(), int(shift["generation"][-1]))[-1]
     replaced = limits.recurring_factor(Replace(), degree, t)[-1]
     on_law = [_holds(variance, law), _holds(kept, kept_law), _near(bias, bias_law)]
     decays = degree < 1 or factor < 1

@@ -14,6 +14,7 @@ from scipy import special
 from lib.checks import refuse, share, whole
 from lib.regimes import Accumulate, Regime, Replace
 from lib.theory.gaussian import EULER_SUM, expected_error
+from lib.theory.regression import carried
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -49,15 +50,14 @@ def tempered_variance(regime: Regime, n: int, generations: int, temperature: flo
 
 
 def strong_collapse_risk(n, dimension: int, noise: float, synthetic: float, shift: float) -> np.ndarray:
-    """E|ŵ − w*|² of least squares on n rows of which a share p₂ is labelled by w* + δ, |δ| = c, x ~ N(0, I):
-    p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), to leading order in 1/n for its second term.
+    """E|ŵ − w*|² of least squares on n rows of which a share p₂ is labelled by w* + δ, |δ| = c, x ~ N(0, I): exact.
 
-    More rows never take it below the floor p₂²c² (Dohmatob et al. 2025, in the limit of many rows).
+    To leading order p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), which is how Dohmatob et al. (2025) have it in the limit of many rows: more rows
+    never take it below the floor p₂²c².
     """
     share("synthetic", synthetic)
     n = np.asarray(n, dtype=float)
-    spread = noise**2 + synthetic * (1 - synthetic) * shift**2
-    return synthetic**2 * shift**2 + spread * dimension / (n - dimension - 1)
+    return shift**2 * carried(synthetic * n, n, dimension) + noise**2 * dimension / (n - dimension - 1)
 
 
 def recurring_shift(regime: Regime, generations: int) -> np.ndarray:

@@ -132,7 +132,7 @@ def verified(used=ACCEPT):
 def breakdown(shift=0.0):
     of = {}
     for p in (0.55, 0.7, 0.8, 0.95):
-        kept = limits.tilted((0.9, 0.3))(np.array([1 - p, p])) + [-shift, shift]
+        kept = limits.tilted((0.9, 0.3))(np.array([1 - p, p])) + np.array([-shift, shift])
         of[f"Replace, wrong = {p:.3g}"] = [[1 - p, p], kept]
     return shares_of({"right": 0.9, "wrong": 0.3, "errors": [0.55, 0.7, 0.8, 0.95]}, of, 2)
 
@@ -211,7 +211,7 @@ def test_verdicts_when_everything_is_as_the_laws_have_it():
         ("thread-quality-filters", {"verified": verified(ACCEPT | {"honest": (0.3, 0.3, 0.9)})}, NOT_SUPPORTED),
         (
             "thread-quality-filters",
-            {"verified": verified({name: (0.9, 0.9, 0.3) for name in ACCEPT})},
+            {"verified": verified(dict.fromkeys(ACCEPT, (0.9, 0.9, 0.3)))},
             SUPPORTED,
         ),
         ("he-golden", {"weighted": weighted(best=0.7)}, NOT_SUPPORTED),

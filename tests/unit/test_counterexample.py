@@ -12,7 +12,10 @@ from lib.regimes import Accumulate, RealOnly, Replace
 def log_density(world, x, alpha, spike):
     """ln p of the points under one (α, μ), straight from the definition; an atom of width f counts as a width of f."""
     width = WIDE if alpha <= EDGE else None
-    inside, cut = (x >= 0) & (x <= 1), (x >= 0) & (x <= 1 - 2 * alpha)
+    inside = (x >= 0) & (x <= 1)
+    cut = (x >= 0) & (
+        x <= 1 - 2 * alpha + 1e-12
+    )  # α was found as (1−x)/2: its own point is within, whatever rounding says
     away = (x >= 2) & (x <= 3)
     plain = 0.5 * inside + 0.5 * (1 - alpha) * cut / (1 - 2 * alpha) + 0.5 * (alpha / 2) * away
     if width is not None:

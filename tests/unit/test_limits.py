@@ -150,10 +150,10 @@ def test_a_verifier_says_when_it_accepts_too_little_and_what_it_cannot_see():
 
 
 def test_the_verifier_is_recorded_with_the_run():
-    verifier = Verifier((1.0, 0.5), 0.5)
+    verifier = Verifier((1.0, 0.8), 0.25)
     data = recurse(Discrete([0.5, 0.5]), Replace(), select=verifier, **CALL)
     assert data.attrs["select"] == repr(verifier)
-    assert data["train_size"].values.ravel().tolist() == [20, 10, 10, 10]
+    assert data["train_size"].values.ravel().tolist() == [20, 5, 5, 5]
 
 
 def test_one_law_for_three_biases():
