@@ -48,19 +48,15 @@ def _together(count: int) -> float:
 def _strong(results):
     data = results["strong"]
     share, sizes = float(data.attrs["synthetic"]), _list(data, "sizes")
-    cells = {
-        s: [data["excess_risk"].sel(regime=f"FreshReal({1 - share:g}), shift {s}, n = {n}").values for n in sizes]
-        for s in (0, 1)
-    }
-    level = _together(2 * len(sizes))
-    on_law = {}
-    for shift, values in cells.items():
-        law = limits.strong_collapse_risk(sizes, int(data.attrs["dimension"]), float(data.attrs["noise"]), share, shift)
-        # The law leaves out terms of order d/n², which matter in the smallest sets only.
-        on_law[shift] = all(_near(intervals.mean(v, level), m) for v, m in zip(values, law, strict=True))
-    floor, end = share**2, intervals.mean(cells[1][-1], LEVEL)
-    plain = intervals.mean(cells[0][-1], LEVEL)
-    if not (on_law[1] and end.low > 0.9 * floor):
+    biased, plain = (
+        [data["excess_risk"].sel(regime=f"FreshReal({1 - share:g}), shift {s}, n = {n}").values for n in sizes]
+        for s in (1, 0)
+    )
+    law = limits.strong_collapse_risk(sizes, int(data.attrs["dimension"]), float(data.attrs["noise"]), share, 1.0)
+    level = _together(len(sizes))
+    on_law = _all_hold([intervals.mean(v, level) for v in biased], law.tolist())
+    floor, end, plain = share**2, intervals.mean(biased[-1], LEVEL), intervals.mean(plain[-1], LEVEL)
+    if not (on_law and end.low > 0.9 * floor):
         word = NOT_SUPPORTED
     else:
         word = LIMITED if plain.high < floor / 2 else SUPPORTED
