@@ -96,7 +96,9 @@ def test_it_collapses_at_generation_two_as_often_as_a_point_falls_away():
         surplus = hit - expected
         assert abs(surplus.mean()) < 4 * surplus.std() / np.sqrt(runs)
         assert 0.2 < hit.mean() < 0.28
-        assert data["collapsed"].sel(regime="RealOnly").sum() == 0
+        # On n real points a fit beyond the edge is rare, about 4 in 10⁴ at n = 100; on 2n it was never seen.
+        assert data["collapsed"].sel(regime="RealOnly", generation=2).sum() == 0
+        assert data["collapsed"].sel(regime="RealOnly", generation=1).mean() < 2e-3
         assert 0.5 < n * alpha.mean() < 0.9
 
 
