@@ -60,6 +60,7 @@ CHAPTERS = {
     4: "mixture",
     5: "regression",
     6: "images",
+    10: "definitions",
     11: "limits",
     12: "web",
 }

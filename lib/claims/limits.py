@@ -77,11 +77,11 @@ def _recurring(results):
     variance = intervals.mean(_at(tempered, "trace_ratio", f"Accumulate, T = {degree:g}"), LEVEL)
     law = limits.tempered_variance(Accumulate(), n, t, degree)[-1]
     factor = float(ridge.attrs["factor"])
-    kept = intervals.mean(_at(ridge, "shrinkage", "Accumulate"), LEVEL)
-    kept_law = factor * limits.recurring_factor(Accumulate(), factor, int(ridge["generation"][-1]))[-1]
+    kept = intervals.mean(ridge["shrinkage"].sel(regime="Accumulate").values, LEVEL)
+    kept_law = factor * limits.recurring_factor(Accumulate(), factor, int(ridge.attrs["fits"]))[-1]
     bias = intervals.mean(_at(shift, "shrinkage", "Accumulate") - 1, LEVEL)
     bias_law = limits.recurring_shift(Accumulate(), int(shift["generation"][-1]))[-1]
-    replaced = limits.recurring_factor(Replace(), degree, t)[-1]
+    replaced = limits.tempered_variance(Replace(), n, t, degree)[-1]
     on_law = [_holds(variance, law), _holds(kept, kept_law), _near(bias, bias_law)]
     decays = degree < 1 or factor < 1
     if all(on_law) and decays:

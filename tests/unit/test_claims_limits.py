@@ -57,14 +57,11 @@ def strong(floor=True, plain=True):
 def biases(steady=False):
     t = 50
     variance = np.ones(t) if steady else limits.tempered_variance(Accumulate(), 100, t, 0.8)
-    left = np.full(2, 0.8) if steady else 0.8 * limits.recurring_factor(Accumulate(), 0.8, t)[[0, -1]]
+    left = 0.8 if steady else 0.8 * limits.recurring_factor(Accumulate(), 0.8, t)[-1]
     shift = np.full(t, 1.1) if steady else 1 + limits.recurring_shift(Accumulate(), t)
-    ridge = dataset({"factor": 0.8}, shrinkage={"Accumulate": left}).assign_coords(generation=[1, 2])
-    if not steady:
-        ridge = dataset({"factor": 0.8}, shrinkage={"Accumulate": 0.8 * limits.recurring_factor(Accumulate(), 0.8, t)})
     return {
         "temperature": dataset({"n": 100, "temperatures": [0.8, 0.0]}, trace_ratio={"Accumulate, T = 0.8": variance}),
-        "ridge": ridge,
+        "ridge": ends({"factor": 0.8, "fits": t}, "shrinkage", {"Accumulate": left}),
         "shift": dataset({}, shrinkage={"Accumulate": shift}),
     }
 
