@@ -93,8 +93,10 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     precision. Dimensions before these three, of a collected sweep, stay.
 
     Up to `generations` of them are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples,
-    means) stays in the notebook.
+    means) stays in the notebook. A data set without runs is small enough as it is.
     """
+    if "run" not in data.sizes:
+        return data
     if total := data.sizes.get("generation"):
         chosen = np.unique(np.geomspace(1, total, min(total, generations)).round().astype(int)) - 1
         data = data.isel(generation=chosen)

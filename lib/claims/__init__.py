@@ -60,7 +60,6 @@ CHAPTERS = {
     4: "mixture",
     5: "regression",
     6: "images",
-    10: "definitions",
     11: "limits",
     12: "web",
 }
