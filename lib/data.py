@@ -1,5 +1,7 @@
 """Embedded data, nothing is downloaded: images with a fixed split, and the words of an encyclopedia.
 
+Larger image sets, which are downloaded or lie in a folder, have a module of their own, `lib.image_data`.
+
 The digits are the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998), 13
 writers, 1797 images, as scikit-learn carries it. Texts are in `lib.text` and can be had from here.
 """
@@ -12,10 +14,10 @@ from functools import cache
 
 import numpy as np
 
-from lib.checks import among
+from lib.checks import among, refuse, share, whole
 from lib.text import corpus, text, wikipedia_articles, word_counts
 
-__all__ = ["Images", "corpus", "digits", "images", "split", "text", "wikipedia_articles", "word_counts"]
+__all__ = ["Images", "corpus", "digits", "images", "split", "text", "thinned", "wikipedia_articles", "word_counts"]
 
 SPLIT_SEED = 0
 
@@ -80,7 +82,45 @@ def split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 IMAGES: dict[str, Callable[[], Images]] = {"digits": digits}
 
 
-def images(name: str) -> Images:
-    """The image data set of that name; ValueError, naming those that are known, for another."""
-    among("data", name, tuple(IMAGES))
-    return IMAGES[name]()
+LARGER = ("mnist", "fashion-mnist", "celeba", "idx:FOLDER")
+
+
+@cache
+def images(name: str, rare: tuple[int, float] | None = None) -> Images:
+    """The image data set of that name, "digits" or one of `lib.image_data.load`; `rare` thins a class of it out, see `thinned`.
+    ValueError, naming those that are known, for another name."""
+    if rare is not None:
+        return thinned(images(name), *rare)
+    if name in IMAGES:
+        return IMAGES[name]()
+    from lib import image_data  # it needs this module
+
+    found = image_data.load(name) if isinstance(name, str) else None
+    if found is None:
+        among("data", name, (*IMAGES, *LARGER))
+    return found
+
+
+def thinned(full: Images, label: int, wanted: float) -> Images:
+    """The images with class `label` thinned out until it makes up a share `wanted` of each part, all others untouched.
+
+    Which ones stay is drawn once, with a seed of the module. A share of 0 leaves none; ValueError for a share that rounds to
+    none, or that is not below the one the class has.
+    """
+    if whole("rare label", label, 0) >= len(full.names):
+        refuse("rare label", label, f"a class from 0 to {len(full.names) - 1}")
+    wanted = share("rare share", wanted)
+    parts = []
+    for values, labels in ((full.train, full.train_labels), (full.test, full.test_labels)):
+        members = np.flatnonzero(labels == label)
+        others = labels.size - members.size
+        count = round(wanted * others / (1 - wanted)) if wanted < 1 else labels.size
+        if count >= members.size or (wanted > 0 and count == 0):
+            allowed = f"0, or a share from {1 / (others + 1):.2g} up to the {members.size / labels.size:.3g} that class {label} has"
+            refuse("rare share", wanted, allowed)
+        kept = np.random.default_rng(SPLIT_SEED).permutation(members)[:count]
+        chosen = np.sort(np.concatenate([np.flatnonzero(labels != label), kept]))
+        parts += [values[chosen], labels[chosen]]
+    for array in parts:
+        array.setflags(write=False)
+    return Images(*parts, levels=full.levels, names=full.names)

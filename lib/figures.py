@@ -131,5 +131,7 @@ def finish(
 ) -> None:
     """Name the axes with their units, and place the legend where it covers no data."""
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if xlabel.startswith("generation") and ax.get_xscale() == "linear":
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))  # there is no generation one and a half
     if legend:
         ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -1,4 +1,4 @@
-"""Between this book's decoders and the transformers library: weights there and back, and its beam search."""
+"""Between this book's decoders and the transformers library: the same model there, its beam search and its sampling."""
 
 from __future__ import annotations
 
@@ -74,33 +74,57 @@ def _halves(rows, shape):
 
 @torch.no_grad()
 def beam_search(
-    model: torch.nn.Module, prompts: np.ndarray, new: int, beams: int, repetition_penalty: float = 1.0, rows: int = 64
+    model: torch.nn.Module,
+    prompts: np.ndarray,
+    new: int,
+    beams: int,
+    repetition_penalty: float = 1.0,
+    dtype: torch.dtype = torch.float32,
 ) -> np.ndarray:
     """The `new` tokens after each prompt that a beam search of that width finds: (count, length) to (count, new), int32."""
+    settings = {"num_beams": beams, "do_sample": False, "repetition_penalty": repetition_penalty}
+    return _continued(model, prompts, new, dtype, beams, settings)
+
+
+@torch.no_grad()
+def sampled(
+    model: torch.nn.Module,
+    prompts: np.ndarray,
+    new: int,
+    seed: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+) -> np.ndarray:
+    """`new` tokens after each prompt, drawn from the model's probabilities: (count, length) to (count, new), int32.
+
+    Temperature 0 takes the most probable token. Torch's own random state stays as it was.
+    """
+    settings = {"do_sample": True, "temperature": float(temperature), "top_p": float(top_p), "top_k": 0}
+    if temperature == 0:
+        settings = {"do_sample": False}
     device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return _continued(model, prompts, new, dtype, 1, settings | {"num_beams": 1})
+
+
+def _continued(model, prompts, new, dtype, beams, settings):
+    device = next(model.parameters()).device
+    # Of every sequence keys, values and logits are held at once.
+    rows = max(1, (320 if device.type == "cpu" else 1280) // beams)
     out = []
     for k in range(0, len(prompts), rows):
         given = torch.from_numpy(np.array(prompts[k : k + rows])).to(device).long()
-        found = model.generate(
-            given,
-            attention_mask=torch.ones_like(given),
-            num_beams=beams,
-            do_sample=False,
-            max_new_tokens=new,
-            min_new_tokens=new,
-            repetition_penalty=repetition_penalty,
-            eos_token_id=None,
-            pad_token_id=0,
-        )
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            found = model.generate(
+                given,
+                attention_mask=torch.ones_like(given),
+                max_new_tokens=new,
+                min_new_tokens=new,
+                eos_token_id=None,
+                pad_token_id=0,
+                **settings,
+            )
         out.append(found[:, given.shape[1] :].cpu().numpy())
     return np.concatenate(out).astype(np.int32)
-
-
-def untied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights without those that share memory with an earlier one, which safetensors refuses to store twice."""
-    seen, out = set(), {}
-    for name, weight in weights.items():
-        if weight.data_ptr() not in seen or weight.numel() == 0:
-            seen.add(weight.data_ptr())
-            out[name] = weight.contiguous()
-    return out

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
 
-from lib.data import Images, images
+from lib.data import images
 
 EMBEDDING = 32  # hidden units of the classifier, the dimension of the embedding
+# From so many training images on L-BFGS takes minutes: a wider layer then learns in minibatches.
+MANY = 5000
+WIDE_EMBEDDING = 128
+BINARISATIONS = 3
+FADED = 0.5  # a class has faded when less than this of its first share is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +27,7 @@ class Judge:
 
     The embedding is the hidden layer, scaled such that the real training part has a total variance of 1 in it. `mean`
     (d,) and `covariance` (d, d) are those of the real test part in the embedding; `accuracy` is the share of real test
-    images that the classifier names correctly.
+    images that the classifier names correctly; `variance` the total variance of the real training part in pixels.
     """
 
     weights: tuple[np.ndarray, np.ndarray]
@@ -26,6 +35,7 @@ class Judge:
     mean: np.ndarray
     covariance: np.ndarray
     accuracy: float
+    variance: float
 
     def embed(self, rows: np.ndarray) -> np.ndarray:
         """Images of shape (..., rows, columns) in the embedding, shape (..., d)."""
@@ -47,21 +57,53 @@ class Judge:
 
 
 @cache
-def judge(name: str) -> Judge:
-    """The judge of a data set: the same one in every call, trained from a fixed start without random minibatches."""
+def judge(name: str, rare: tuple[int, float] | None = None, binary: bool = False) -> Judge:
+    """The judge of a data set: the same one in every call, its classifier trained from a fixed start.
+
+    With `rare` the real images that samples are compared with have that class thinned out (`lib.data.thinned`); the classifier does not:
+    it has to know what it looks for. With `binary` all real images are binarised, each pixel white with its grey level as probability.
+    """
+    (w1, w2), (b1, b2), scale, accuracy = _classifier(name, binary)
+    data = images(name, rare)
+    train, test = (_flat(part, binary) for part in (data.train, data.test))
+    hidden = np.maximum(scale * (test @ w1 + b1), 0)
+    # Summed as a picture is, so that the last digit does not depend on how the pixels lie in memory.
+    variance = float(train.reshape(data.train.shape).var(axis=0, dtype=float).sum(axis=(-2, -1)))
+    # A ReLU layer may be scaled freely if the layer above undoes it; the classes stay the same.
+    return Judge((scale * w1, w2 / scale), (scale * b1, b2), *moments(hidden), accuracy, variance)
+
+
+@cache
+def _classifier(name: str, binary: bool):
+    """A network with one hidden layer fitted to all of the training part: weights, biases, the factor that gives the hidden layer a
+    total variance of 1, and the share of test images named correctly."""
     from sklearn.neural_network import MLPClassifier
 
-    data: Images = images(name)
-    flat, test = (part.reshape(len(part), -1) for part in (data.train, data.test))
-    network = MLPClassifier((EMBEDDING,), solver="lbfgs", alpha=0.1, max_iter=2000, random_state=0)
-    network.fit(flat, data.train_labels)
+    data = images(name)
+    test = _flat(data.test, binary)
+    if len(data.train) < MANY:
+        # Few black-and-white images: each is seen in several binarisations, and noisy pixels ask for smaller weights.
+        copies, decay = (BINARISATIONS, 10) if binary else (1, 0.1)
+        network = MLPClassifier((EMBEDDING,), solver="lbfgs", alpha=decay, max_iter=2000, random_state=0)
+    else:
+        copies = 1
+        network = MLPClassifier((WIDE_EMBEDDING,), batch_size=256, alpha=1e-4, max_iter=12, random_state=0)
+    flat, labels = _flat(np.tile(data.train, (copies, 1, 1)), binary), np.tile(data.train_labels, copies)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the passes over a large set are counted, not waited for
+        network.fit(flat, labels)
     (w1, w2), (b1, b2) = network.coefs_, network.intercepts_
-    # A ReLU layer may be scaled freely if the layer above undoes it; the classes stay the same.
+    if len(b2) == 1:  # two classes have one logit, that of the second against the first
+        w2, b2 = np.hstack([0 * w2, w2]), np.append(0 * b2, b2)
     scale = 1 / np.sqrt(np.maximum(flat @ w1 + b1, 0).var(axis=0, ddof=1).sum())
-    hidden = np.maximum(scale * (test @ w1 + b1), 0)
-    accuracy = float(network.score(test, data.test_labels))
-    mean, covariance = moments(hidden)
-    return Judge((scale * w1, w2 / scale), (scale * b1, b2), mean, covariance, accuracy)
+    return (w1, w2), (b1, b2), scale, float(network.score(test, data.test_labels))
+
+
+def _flat(values: np.ndarray, binary: bool) -> np.ndarray:
+    """Images (count, rows, columns) as rows of pixels, binarised on request, always in the same way."""
+    if binary:
+        values = (np.random.default_rng(0).random(values.shape, dtype=np.float32) < values).astype(np.float32)
+    return values.reshape(len(values), -1)
 
 
 def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +130,23 @@ def entropy(shares: np.ndarray) -> np.ndarray:
     """Entropy of shares (..., classes), in nats; a class without images adds nothing."""
     logs = np.log(np.where(shares > 0, shares, 1.0))
     return -(shares * logs).sum(axis=-1)
+
+
+def faded(shares: np.ndarray) -> np.ndarray:
+    """The first generation (1, 2, …) at which each class has less than half of the share it had at generation 1, NaN if it never has.
+
+    `shares` has shape (generations, classes), as a mean over runs; a class without a share at generation 1 has faded there.
+    """
+    below = shares < FADED * shares[:1]
+    below[0] = shares[0] <= 0
+    return np.where(below.any(axis=0), below.argmax(axis=0) + 1.0, np.nan)
+
+
+def rare_class(data: xr.Dataset) -> int:
+    """The class that the world of a data set of `recurse` had thinned out."""
+    return json.loads(data.attrs["rare"])[0]
+
+
+def with_rare_share(data: xr.Dataset) -> xr.Dataset:
+    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is rare."""
+    return data.assign(rare_share=data["class_shares"].isel({"class": rare_class(data)}))

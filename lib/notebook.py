@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,11 @@ from lib.checks import among
 
 @dataclass
 class Chapter:
-    """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far."""
+    """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
+
+    `results` holds its data sets by name. Those whose name begins with "recorded" come from a recorded sweep: they are judged
+    and not left again.
+    """
 
     number: int
     parameters: dict[str, Any]
@@ -36,15 +41,17 @@ class Chapter:
         hands over everything, also if a judge refuses results that are too few for it.
         """
         findings = {}
+        # What was recorded lies in book/records already; the judges see it beside what the chapter has computed.
+        computed = {name: data for name, data in self.results.items() if not name.startswith(records.RECORDED_NAME)}
         try:
             findings = claims.judge(self.number, self.results)
         finally:
-            records.leave_run(self.results, claims.to_json(findings))
+            records.leave_run(computed, claims.to_json(findings))
         say(claims.table(self.number, findings))
         folder = os.environ.get("LIB_RESULTS")
         if folder and self.parameters == self.defaults:
             seconds = time.perf_counter() - self.started
-            records.leave(self.number, self.parameters, self.results, claims.to_json(findings), seconds, folder)
+            records.leave(self.number, self.parameters, computed, claims.to_json(findings), seconds, folder)
 
 
 def begin(number: int) -> Chapter:
@@ -116,6 +123,15 @@ def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int
         control.observe(redraw, names="value")
     redraw()
     return widgets.VBox([*controls.values(), message, image])
+
+
+def passage(text: str, longest: int = 200) -> str:
+    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a mark."""
+    text = " ".join(text.split())
+    text = text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, entity)
+    return re.sub(r"([\\`*_{}\[\]#|$~])", lambda found: f"&#{ord(found.group())};", text)
 
 
 def device_line() -> str:

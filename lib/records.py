@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ COMMITTED = Path(__file__).parent / "results"
 RECORDED = (Path(__file__).parent.parent / "book" / "records", Path(__file__).parent / "recorded")
 # Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
 CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/results")
+# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear that there
+# is none takes seconds.
+GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
+SERIES = ("regime", "generation", "run")
+RECORDED_NAME = "recorded"  # how the names of data sets begin that a chapter takes from a record
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
 KEPT_GENERATIONS = 40
@@ -69,10 +75,11 @@ def version(package: str) -> str | None:
 def device() -> str:
     """The processor in words: the GPU's name where torch sees one, else the CPU's."""
     try:
-        import torch
+        if not sys.platform.startswith("linux") or any(map(os.path.exists, GPU_FILES)):
+            import torch
 
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_name()
+            if torch.cuda.is_available():
+                return torch.cuda.get_device_name()
     except ImportError:
         pass
     try:
@@ -207,6 +214,20 @@ def record(name: str) -> Record | None:
             path = folder / f"{name}.nc"
             return Record(name, {g: xr.load_dataset(path, group=g, engine="h5netcdf") for g in about["groups"]}, about)
     return None
+
+
+def whole_runs(data: xr.Dataset) -> xr.Dataset:
+    """The trajectories that a summary has kept whole, with dims as `recurse` gives them: (…, regime, generation, run).
+
+    Of a sweep over a list (dim `set`) the rows that hold anything are kept; if it is only one, the dim goes.
+    """
+    kept = [label for label in data["summary"].values if str(label).startswith("run ")]
+    out = data.sel(summary=kept).rename(summary="run").assign_coords(run=range(len(kept)))
+    if "set" in out.dims:
+        scores = [name for name, values in out.data_vars.items() if {"set", *SERIES} <= set(values.dims)]
+        out = out.isel(set=out[scores].to_dataarray().notnull().any([*SERIES, "variable"]).values)
+        out = out.isel(set=0, drop=True) if out.sizes["set"] == 1 else out
+    return out
 
 
 def not_recorded(name: str) -> str:

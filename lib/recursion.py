@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from lib import __version__, pool
+from lib import __version__, pool, team
 from lib.checkpoint import Checkpoint
 from lib.checks import among, refuse, whole
 from lib.regimes import Regime, Step
@@ -99,7 +99,8 @@ def recurse(
             refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {regime} comes to {most}")
     world.check(list(labelled.values()), sizes, names, scores is not None)
 
-    settings = world.settings() | {
+    own = world.settings()
+    call = {
         "n": sizes[0] if len(set(sizes)) == 1 else sizes,
         "generations": generations,
         "runs": runs,
@@ -113,6 +114,9 @@ def recurse(
         "regimes": {label: repr(regime) for label, regime in labelled.items()},
         "version": __version__,
     }
+    if clash := sorted(own.keys() & call.keys()):
+        refuse("world", own["world"], f"a world with other names for its settings: {clash[0]!r} is one of recurse")
+    settings = own | call
     store = Checkpoint.open(checkpoint, settings, sizes) if checkpoint is not None else None
     out = _Output(labelled, generations, runs, world)
 
@@ -284,7 +288,13 @@ def _bar(progress: bool | None, total: int) -> tqdm:
     every = 0.1 if stream.isatty() else 10
     delay = 0 if progress else 3
     return tqdm(
-        total=total, unit="fit", file=stream, disable=progress is False, delay=delay, mininterval=every, leave=False
+        total=total,
+        unit="fit",
+        file=stream,
+        disable=progress is False or not team.first(),
+        delay=delay,
+        mininterval=every,
+        leave=False,
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +23,18 @@ from lib.checks import refuse, whole
 from lib.tokenizer import Tokenizer, trained
 from lib.wikipedia import cleaned, wikipedia_articles, word_counts
 
-__all__ = ["TEXTS", "Corpus", "Text", "corpus", "split_articles", "text", "wikipedia_articles", "word_counts"]
+__all__ = [
+    "TEXTS",
+    "Corpus",
+    "Encoder",
+    "Text",
+    "corpus",
+    "corpus_with",
+    "split_articles",
+    "text",
+    "wikipedia_articles",
+    "word_counts",
+]
 
 SPLIT_SEED = 0
 HELD_OUT = 0.1  # share of the characters in the validation part, and again in the test part
@@ -45,6 +57,25 @@ class Text:
     source: str
 
 
+class Encoder(Protocol):
+    """What turns a text into tokens: `lib.tokenizer.Tokenizer`, or the tokenizer that comes with a pre-trained model.
+
+    `size`, `end`, `unknown`, `digest`, `token_bytes`, `encode`, `lengths` and `decode` are what they are there.
+    """
+
+    size: int
+    end: int
+    unknown: int | None
+    digest: str
+    token_bytes: np.ndarray
+
+    def encode(self, text: str) -> np.ndarray: ...
+
+    def lengths(self, text: str) -> np.ndarray: ...
+
+    def decode(self, ids: np.ndarray) -> str: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as blocks of token ids: `train`, `validation` and `test` have shape (count, block), int32, read-only.
@@ -55,7 +86,7 @@ class Corpus:
     """
 
     text: Text
-    tokenizer: Tokenizer
+    tokenizer: Encoder
     block: int
     train: np.ndarray
     validation: np.ndarray
@@ -129,9 +160,13 @@ def _tokenizer(content: Text, kind: str, vocabulary: int | None) -> Tokenizer:
     return trained(kind, content.train, vocabulary)
 
 
-@cache
 def _corpus(content: Text, kind: str, vocabulary: int | None, block: int) -> Corpus:
-    tokenizer = _tokenizer(content, kind, vocabulary)
+    return corpus_with(content, _tokenizer(content, kind, vocabulary), block)
+
+
+@cache
+def corpus_with(content: Text, tokenizer: Encoder, block: int) -> Corpus:
+    """A text in blocks of `block` tokens of any tokenizer; made once."""
     parts = {}
     for part in ("train", "validation", "test"):
         articles = getattr(content, part)

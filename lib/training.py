@@ -1,13 +1,13 @@
 """One training loop for every language model: AdamW on next-token prediction, with progress kept within a long fit.
 
-Several GPUs train one model through `accelerate launch`: each process then takes its part of every batch and gradients are averaged.
+Several GPUs train one model through `accelerate launch`, see `lib.team`: each process then takes its part of every batch and gradients
+are averaged.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lib import team, weights
 from lib.checks import refuse
-from lib.hugging_face import untied
 from lib.streams import child
 
 SAVE_SECONDS = 300.0  # how much of a fit a machine that goes away may take with it
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 CLIP = 1.0  # largest norm of a gradient
+NOISE = 2**40  # the stream of dropout: no pass over the data has that number
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ class Schedule:
 
 
 def device_of(name: str) -> torch.device:
-    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"."""
+    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"; of several processes each has its own."""
     if name == "cuda" and not torch.cuda.is_available():
         refuse("device", name, '"auto" or "cpu": torch sees no CUDA device on this machine')
+    if team.size() > 1:
+        found = team.device()
+        if name not in ("auto", found.type):
+            refuse("device", name, f'"auto" or {found.type!r}, where the processes were launched')
+        return found
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -93,6 +98,8 @@ def train(
     `watch`, if given, is a loss that is computed after every pass over the blocks, and the weights of its lowest value are what
     remains (early stopping). `scratch` is a folder for weights, optimiser and step, renewed every five minutes; a call that finds
     it goes on from there and ends as an unbroken one would.
+
+    Dropout, in a network that has some, draws from a stream of its own at every step. Torch's own random state stays as it was.
     """
     device = next(network.parameters()).device
     accelerator = _team(device, schedule.batch)
@@ -107,10 +114,13 @@ def train(
     every = max(1, len(blocks) // schedule.batch)
     tokens = torch.from_numpy(np.array(blocks)).to(device)
     saved = time.monotonic()
+    noise = int(child(rng, NOISE).integers(2**62)) + (0 if accelerator is None else accelerator.process_index)
+    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     network.train()
     for step in range(start, schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate * schedule.factor(step)
+        torch.manual_seed(noise + step * team.size())
         index = torch.from_numpy(batches(rng, len(blocks), schedule.batch, step)[share]).to(device)
         rows = tokens[index].long()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -124,13 +134,19 @@ def train(
             network.eval()
             keeper.look(network)
             network.train()
-        if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and _first(accelerator):
+        if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and team.first():
             _save(scratch, network, optimiser, keeper, schedule, step + 1)
             saved = time.monotonic()
+    torch.set_rng_state(kept[0])
+    if kept[1] is not None:
+        torch.cuda.set_rng_state(kept[1], device)
     if keeper is not None:
-        network.load_state_dict(keeper.weights)
+        weights.restore(network, keeper.weights)
+    if accelerator is not None:
+        for weight in network.state_dict().values():
+            torch.distributed.broadcast(weight, 0)
     network.eval()
-    if scratch is not None and _first(accelerator):
+    if scratch is not None and team.first():
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -144,30 +160,25 @@ class _Best:
         loss = self.watch(network)
         if loss < self.loss or not self.weights:
             self.loss = loss
-            self.weights = {name: w.detach().cpu().clone() for name, w in network.state_dict().items()}
+            self.weights = weights.copied(network)
 
 
 def _groups(network, decay):
     """Weight decay for matrices, none for biases and norms."""
-    weights = list(network.parameters())
-    matrices, rest = [w for w in weights if w.ndim > 1], [w for w in weights if w.ndim < 2]
+    found = list(network.parameters())
+    matrices, rest = [w for w in found if w.ndim > 1], [w for w in found if w.ndim < 2]
     return [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
 
 
 def _team(device, batch):
     """The processes that train together, if `accelerate launch` has started several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if team.size() == 1:
         return None
+    if batch % team.size():
+        refuse("batch", batch, f"a multiple of the {team.size()} processes that train together")
     from accelerate import Accelerator
 
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    if batch % accelerator.num_processes:
-        refuse("batch", batch, f"a multiple of the {accelerator.num_processes} processes that train together")
-    return accelerator
-
-
-def _first(accelerator) -> bool:
-    return accelerator is None or accelerator.is_main_process
+    return Accelerator(cpu=device.type == "cpu")
 
 
 def _save(scratch, network, optimiser, keeper, schedule, step):
@@ -177,10 +188,9 @@ def _save(scratch, network, optimiser, keeper, schedule, step):
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        # Tied weights share memory, which safetensors refuses: each tensor is stored under its first name.
-        save_file(untied(network.state_dict()), aside / "weights.safetensors")
+        weights.save(network.state_dict(), aside / "weights.safetensors")
         state = optimiser.state_dict()["state"]
-        save_file(
+        weights.save(
             {
                 f"{index}/{name}": value.contiguous()
                 for index, values in state.items()
@@ -189,7 +199,7 @@ def _save(scratch, network, optimiser, keeper, schedule, step):
             aside / "optimiser.safetensors",
         )
         if keeper is not None and keeper.weights:
-            save_file(untied(keeper.weights), aside / "best.safetensors")
+            weights.save(keeper.weights, aside / "best.safetensors")
         found = {"step": step, "best": keeper.loss if keeper is not None and keeper.weights else None}
         (aside / "progress.json").write_text(json.dumps(found | {"schedule": vars(schedule)}))
         if scratch.exists():
@@ -197,26 +207,30 @@ def _save(scratch, network, optimiser, keeper, schedule, step):
         aside.rename(scratch)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise OSError(error.errno, f"progress {str(scratch)!r} cannot be written: {error.strerror}") from error
+        shutil.rmtree(aside, ignore_errors=True)
+        kept = "what was kept before stays" if scratch.exists() else "none had been kept before"
+        raise OSError(
+            error.errno, f"progress {str(scratch)!r} cannot be written ({error.strerror or error}); {kept}"
+        ) from error
 
 
 def _resume(scratch, network, optimiser, keeper, schedule) -> int:
     scratch = Path(scratch)
     old = scratch.with_name(scratch.name + "-old")
-    if not scratch.exists() and old.exists():
+    if team.first() and not scratch.exists() and old.exists():
         old.rename(scratch)  # killed between two renames
-    if not scratch.exists():
+    if not team.agreed(scratch.exists()):
         return 0
     found = json.loads((scratch / "progress.json").read_text())
     if found["schedule"] != vars(schedule):
         refuse("schedule", vars(schedule), f"{found['schedule']}, that of the fit begun in {str(scratch)!r}")
     device = next(network.parameters()).device
-    network.load_state_dict(load_file(scratch / "weights.safetensors", device=str(device)), strict=False)
+    weights.restore(network, weights.load(scratch / "weights.safetensors", device))
     state = optimiser.state_dict()
-    for key, value in load_file(scratch / "optimiser.safetensors", device=str(device)).items():
+    for key, value in weights.load(scratch / "optimiser.safetensors", device).items():
         index, name = key.split("/")
         state["state"].setdefault(int(index), {})[name] = value
     optimiser.load_state_dict(state)
     if keeper is not None and found["best"] is not None:
-        keeper.loss, keeper.weights = found["best"], load_file(scratch / "best.safetensors")
+        keeper.loss, keeper.weights = found["best"], weights.load(scratch / "best.safetensors")
     return found["step"]

@@ -3,239 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
-from lib import decoder, hugging_face
-from lib.checks import among, refuse, whole
+from lib import decoder, hugging_face, weights
+from lib.checks import refuse, whole
 from lib.decoder import Architecture, Decoder
-from lib.language import Language
-from lib.pool import Rows, merged
 from lib.streams import child
-from lib.training import Schedule, device_of, precision, train
-from lib.world import Fit
+from lib.trained import CHUNK, Trained
+from lib.training import Schedule, train
 
 BASE_SEED = 0
-CHUNK = 2**19  # logits held at once when text is scored or written: some megabytes, which fit a processor's cache
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs, vocabulary)."""
-
-    networks: tuple[dict[str, torch.Tensor], ...]
-    starts: np.ndarray
-
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return len(self.networks)
-
-
-@dataclass(frozen=True)
-class Trained(Language):
-    """What worlds of networks share: fitting run by run, scoring, and storing weights.
-
-    Parameters
-    ----------
-    steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
-    epochs : if given, passes over the training set instead, so that steps grow with the data; a fit takes epochs × blocks / batch steps,
-        rounded, at least 1.
-    batch : blocks in a step.
-    rate : highest learning rate of AdamW.
-    stop : "last" keeps the weights of the last step, "best" those with the lowest loss on the validation part of the *real* text, looked at
-        after each pass, as Shumailov et al. (2024) choose the model that writes the next set.
-    temperature, top_p : of sampling, see `lib.decoder.sample`.
-    beams : 1 samples; more is a beam search of that width, which is deterministic and needs prompts.
-    repetition_penalty : divides the positive logits of tokens that occurred before and multiplies the negative ones (Keskar et al. 2019); 1 is
-        none. With a beam search only.
-    device : "auto" (a GPU if there is one), "cpu" or "cuda".
-    dtype : of matrix products: "auto" (bfloat16 on a GPU, else float32), "float32" or "bfloat16".
-    """
-
-    steps: int = 500
-    epochs: float | None = None
-    batch: int = 16
-    rate: float = 3e-3
-    stop: str = "last"
-    temperature: float = 1.0
-    top_p: float = 1.0
-    beams: int = 1
-    repetition_penalty: float = 1.0
-    device: str = "auto"
-    dtype: str = "auto"
-
-    model_type = Weights
-    random = ("fit", "score")
-    long_fits = True
-
-    def __post_init__(self):
-        for name in ("steps", "batch", "beams"):
-            whole(name, getattr(self, name), 1)
-        for name, least in (("rate", 0), ("temperature", -1), ("top_p", 0), ("repetition_penalty", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
-                refuse(name, value, "a positive number" if least == 0 else "a number, 0 or above")
-        if self.temperature < 0:
-            refuse("temperature", self.temperature, "a number, 0 or above")
-        if self.top_p > 1:
-            refuse("top_p", self.top_p, "a share, at most 1")
-        if self.epochs is not None and not (isinstance(self.epochs, int | float) and 0 < self.epochs < math.inf):
-            refuse("epochs", self.epochs, "None or a positive number of passes")
-        among("stop", self.stop, ("last", "best"))
-        among("dtype", self.dtype, ("auto", "float32", "bfloat16"))
-        among("device", self.device, ("auto", "cpu", "cuda"))
-        if self.beams > 1 and (self.temperature != 1 or self.top_p < 1):
-            refuse(
-                "beams",
-                self.beams,
-                "1 with a temperature or top_p: a beam search follows the model's own probabilities",
-            )
-        if self.beams == 1 and self.repetition_penalty != 1:
-            refuse(
-                "repetition_penalty", self.repetition_penalty, "1 with beams=1: the penalty belongs to a beam search"
-            )
-        device_of(self.device)
-        super().__post_init__()
-
-    @property
-    def deterministic(self):
-        return "beams" if self.beams > 1 else "temperature" if self.temperature == 0 else ""
-
-    def place(self) -> tuple[torch.device, torch.dtype]:
-        """Where networks run and the number format of their products."""
-        device = device_of(self.device)
-        return device, precision(device, self.dtype)
-
-    def device_line(self) -> str:
-        """Device and number format in words, and why."""
-        device, dtype = self.place()
-        asked = (
-            "as asked for"
-            if self.device != "auto"
-            else "a GPU was found"
-            if device.type == "cuda"
-            else "no GPU was found"
-        )
-        reason = "as asked for" if self.dtype != "auto" else "which is fastest there"
-        return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
-
-    def network(self, weights: dict[str, torch.Tensor] | None) -> torch.nn.Module:
-        """A network on its device, with these weights; None: those that a fit starts from, if all fits start from the same ones."""
-        raise NotImplementedError
-
-    def logits(self, network: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-        """(batch, length) to (batch, length, vocabulary)."""
-        return network(tokens)
-
-    def begin(self, network: torch.nn.Module, rng: np.random.Generator) -> None:
-        """Set the weights that a fit starts from, where they are drawn."""
-
-    def fit(self, train_set, rng, scratch=None):
-        values = merged(train_set).values
-        runs, size = values.shape[:2]
-        steps = self.steps if self.epochs is None else max(1, round(self.epochs * size / self.batch))
-        schedule = Schedule(steps, self.batch, self.rate)
-        networks = []
-        for run, stream in enumerate(rng.spawn(runs)):
-            done = None if scratch is None else Path(scratch) / f"run-{run:04d}.safetensors"
-            if done is not None and done.exists():
-                networks.append(load_file(done))
-                continue
-            starts, order = stream.spawn(2)
-            network = self.network(None)
-            self.begin(network, starts)
-            self._train(network, values[run], schedule, order, None if done is None else done.with_suffix(""))
-            networks.append({name: w.detach().cpu().clone() for name, w in network.state_dict().items()})
-            if done is not None and run + 1 < runs:
-                done.parent.mkdir(parents=True, exist_ok=True)
-                save_file(hugging_face.untied(networks[-1]), done.with_suffix(".new"))
-                done.with_suffix(".new").rename(done)
-        starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
-        return Fit(Weights(tuple(networks), starts), steps, steps * self.batch)
-
-    def _train(self, network, blocks, schedule, rng, scratch):
-        device, dtype = self.place()
-        watch = self._validation_loss if self.stop == "best" else None
-        compiled = device.type == "cuda" and isinstance(network, Decoder)
-        train(
-            network,
-            blocks,
-            schedule,
-            rng,
-            logits=self.logits,
-            dtype=dtype,
-            compiled=compiled,
-            watch=watch,
-            scratch=scratch,
-        )
-
-    def _validation_loss(self, network) -> float:
-        return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
-
-    def networks(self, model: Weights) -> Iterator[torch.nn.Module]:
-        """The network of each run, one after the other."""
-        for weights in model.networks:
-            yield self.network(weights).eval()
-
-    def log_probabilities(self, model, tokens):
-        return np.stack([self._log_p(n, t)[0] for n, t in zip(self.networks(model), tokens, strict=True)])
-
-    def next_entropy(self, model, tokens):
-        pairs = zip(self.networks(model), tokens, strict=True)
-        return np.array([self._log_p(n, t, entropy=True)[1].mean(dtype=float) for n, t in pairs])
-
-    @torch.no_grad()
-    def _log_p(self, network, blocks, entropy=False):
-        """ln P of the predicted tokens and, if asked for, the entropies at their places: each (count, block − 1)."""
-        device, dtype = self.place()
-        rows = max(1, CHUNK // (blocks.shape[1] * self.corpus.tokenizer.size))
-        found, spread = [], []
-        for part in torch.from_numpy(np.array(blocks)).split(rows):
-            part = part.to(device).long()
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                logits = self.logits(network, part[:, :-1])
-            log_p = logits.float().log_softmax(dim=2)
-            found.append(log_p.gather(2, part[:, 1:, None])[:, :, 0].cpu())
-            if entropy:
-                spread.append(-(log_p.exp() * log_p).sum(dim=2).cpu())
-        return torch.cat(found).numpy(), torch.cat(spread).numpy() if entropy else None
-
-    def sample(self, model, size, inputs, rng):
-        out = []
-        for run, (network, stream) in enumerate(zip(self.networks(model), rng.spawn(model.runs), strict=True)):
-            given = None if inputs is None else inputs.values[run]
-            out.append(self._written(network, given, model.starts[run], size, stream))
-        return Rows(np.stack(out))
-
-    def _written(self, network, given, starts, size, rng):
-        raise NotImplementedError
-
-    def save(self, obj, folder):
-        if not isinstance(obj, Weights):
-            super().save(obj, folder)
-            return
-        folder.mkdir(parents=True)
-        for run, weights in enumerate(obj.networks):
-            save_file(hugging_face.untied(weights), folder / f"run-{run:04d}.safetensors")
-        save_file({"starts": torch.from_numpy(obj.starts)}, folder / "starts.safetensors")
-        (folder / "values.json").write_text(json.dumps({"type": "Weights", "runs": obj.runs}))
-
-    def load(self, folder):
-        values = json.loads((folder / "values.json").read_text())
-        if values["type"] != "Weights":
-            return super().load(folder)
-        networks = tuple(load_file(folder / f"run-{run:04d}.safetensors") for run in range(values["runs"]))
-        return Weights(networks, load_file(folder / "starts.safetensors")["starts"].numpy())
 
 
 @dataclass(frozen=True)
@@ -291,15 +73,15 @@ class Transformer(Trained):
     def available(self):
         return self.corpus.train[: len(self.corpus.train) - self.base_blocks]
 
-    def network(self, weights):
+    def network(self, found):
         network = Decoder(self.shape)
-        if weights is not None:
-            network.load_state_dict(weights)
+        if found is not None:
+            weights.restore(network, found)
         return network.to(self.place()[0])
 
     def begin(self, network, rng):
         if self.base_blocks:
-            network.load_state_dict(self.base())
+            weights.restore(network, self.base())
         else:
             network.start(_generator(rng))
 
@@ -310,11 +92,18 @@ class Transformer(Trained):
             dataclasses.replace(self, **{f.name: f.default for f in dataclasses.fields(self) if f.name in OF_A_FIT})
         )
 
+    def before(self):
+        if not self.base_blocks:
+            allowed = "a number of blocks that a base is trained on: fresh weights have no perplexity worth a name"
+            refuse("base_blocks", 0, allowed)
+        return self.base()
+
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:
+            exported = hugging_face.exported(network)
             return hugging_face.beam_search(
-                hugging_face.exported(network), given, self.block, self.beams, self.repetition_penalty
+                exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
             )
         if given is None:
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum())
@@ -347,7 +136,7 @@ def _base(world: Transformer) -> dict[str, torch.Tensor]:
     network.start(_generator(starts))
     blocks = world.corpus.train[len(world.corpus.train) - world.base_blocks :]
     train(network, blocks, Schedule(world.base_steps, world.batch, world.base_rate), order, dtype=world.place()[1])
-    return {name: w.detach().cpu().clone() for name, w in network.state_dict().items()}
+    return weights.copied(network)
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:
@@ -356,4 +145,10 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
 
 # Named sizes: settings of a Transformer. `laptop` is the default. The others have the families and the numbers of parameters of
 # Gerstgrasser et al. (2024), who do not print widths and depths; these are ours.
-SIZES: dict[str, dict[str, Any]] = {}
+SIZES: dict[str, dict[str, Any]] = {
+    "laptop": {},
+    "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
+    "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
+    "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},
+    "llama-126M": {"family": "llama", "vocabulary": 8192, "width": 768, "layers": 17, "heads": 12},
+}

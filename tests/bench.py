@@ -2,6 +2,7 @@
 
 The anchors are the plain loops that published code uses. Gaussian: concatenate all points, refit them with `np.cov`, draw new ones
 with `multivariate_normal`; both sides score trace and mean. Regression: stack the design and all labels so far, refit by `pinv`.
+Transformer: the same architecture and weights in transformers, with its own loss and its own `generate`.
 """
 
 from __future__ import annotations
@@ -97,6 +98,68 @@ def vaes():
     return lambda: [run(1, k) for k in range(8)], lambda: run(8, 0)
 
 
+def transformers_training(steps: int = 60):
+    """The model class of transformers and the laptop's transformer, each trained for as many steps: the same weights, batches, optimiser
+    and clipping. Ours is the loop of the book with all that it does, theirs the shortest loop around the library's loss."""
+    import torch
+
+    from lib.hugging_face import exported
+    from lib.training import CLIP, Schedule, _groups, batches, train
+    from lib.transformer import Transformer
+
+    world = Transformer()
+    blocks, schedule = world.corpus.train[:400], Schedule(steps, world.batch, world.rate)
+    network = world.network(None)
+    world.begin(network, np.random.default_rng(0))
+    model = exported(network).train()
+
+    def theirs():
+        optimiser = torch.optim.AdamW(_groups(model, schedule.decay), lr=world.rate, betas=(0.9, 0.95), fused=True)
+        tokens, rng = torch.from_numpy(blocks.astype(np.int64)), np.random.default_rng(1)
+        for step in range(steps):
+            rows = tokens[torch.from_numpy(batches(rng, len(blocks), world.batch, step))]
+            model(input_ids=rows, labels=rows, use_cache=False).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimiser.step()
+            optimiser.zero_grad()
+
+    return theirs, lambda: train(network, blocks, schedule, np.random.default_rng(1))
+
+
+def transformers_sampling(size: int = 512):
+    """`generate` of transformers and the sampling of the laptop's transformer: as many blocks from the same weights, in one batch, at
+    temperature 1 from all of the vocabulary, with cached keys and values, without gradients."""
+    import torch
+
+    from lib import weights
+    from lib.hugging_face import exported
+    from lib.trained import Weights
+    from lib.transformer import Transformer
+
+    world = Transformer()
+    network = world.network(None)
+    world.begin(network, np.random.default_rng(0))
+    vocabulary, model = world.corpus.tokenizer.size, exported(network)
+    own = Weights((weights.copied(network),), np.ones((1, vocabulary), dtype=int))
+
+    def theirs():
+        first = torch.from_numpy(np.random.default_rng(1).integers(vocabulary, size=(size, 1)))
+        new = world.block - 1
+        with torch.inference_mode():
+            model.generate(
+                first,
+                attention_mask=torch.ones_like(first),
+                do_sample=True,
+                top_k=0,
+                max_new_tokens=new,
+                min_new_tokens=new,
+                eos_token_id=None,
+                pad_token_id=0,
+            )
+
+    return theirs, lambda: world.sample(own, size, None, np.random.default_rng(1))
+
+
 def benchmarks():
     """Name, measured ratio, what it has to be, and whether larger is better."""
 
@@ -133,6 +196,10 @@ def benchmarks():
 
     yield "… 100 single runs / a batch of 100", ratio(singly(counted, 100), counted(100)), 5, True
     yield "eight VAE seeds, one after another / together", ratio(*vaes()), 1.5, True
+    for name, make, mark in (("training", transformers_training, 1.0), ("sampling", transformers_sampling, 1.5)):
+        theirs, ours = make()
+        theirs(), ours()  # the first calls
+        yield f"tokens/s of {name}, laptop transformer / transformers", ratio(theirs, ours), mark, True
 
 
 def main() -> int:

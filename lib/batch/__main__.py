@@ -44,6 +44,12 @@ def collect(arguments) -> int:
     return 0
 
 
+def report(arguments) -> int:
+    """Write one HTML page with figures and tables, readable by itself."""
+    print(f"{arguments.out.rstrip('/')}/{batch.report(arguments.out)}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m lib.batch", description=__doc__)
@@ -65,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("collect", help=collect.__doc__)
     one.add_argument("out")
     one.set_defaults(do=collect)
+    one = commands.add_parser("report", help=report.__doc__)
+    one.add_argument("out")
+    one.set_defaults(do=report)
     return top
 
 

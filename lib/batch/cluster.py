@@ -15,8 +15,8 @@ import psutil
 import yaml
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
-from lib.batch.kernel import environment
-from lib.batch.sweep import Resources, library_version
+from lib.batch.kernel import environment, library_version
+from lib.batch.sweep import Resources
 from lib.checks import among, refuse, whole
 
 SYSTEMS = {
@@ -27,7 +27,7 @@ SYSTEMS = {
     "htcondor": "HTCondorCluster",
 }
 QUIET = {
-    "logging.distributed": "error",  # a failed run is reported by name; Dask need not tell it again with a traceback
+    "logging.distributed": "critical",  # a failed run is reported by name; Dask need not tell it again
     "distributed.worker.memory.target": False,  # results stay in files; what a worker holds is small
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -47,7 +47,7 @@ def connect(
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(QUIET))
         if scheduler:
-            client = stack.enter_context(Client(scheduler, timeout="30s", set_as_default=False))
+            client = stack.enter_context(Client(scheduler, timeout="10s", set_as_default=False))
         else:
             found = _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
             client = stack.enter_context(Client(stack.enter_context(found), set_as_default=False))
@@ -69,7 +69,7 @@ def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCl
             "env": env,
             "resources": offered,
             "dashboard": False,
-            "silence_logs": "ERROR",
+            "silence_logs": "CRITICAL",
         }
         specification[k] = {"cls": Nanny, "options": options}
     head = {

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import nbformat
-from distributed import Client, as_completed
+from distributed import CancelledError, Client, as_completed
 from tqdm import tqdm
 
 from lib import __version__
@@ -91,7 +91,7 @@ def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:
     folder = Folder(out)
     code = sweep.code
     keys = {sweep.key(configuration, code): configuration for configuration in sweep.configurations}
-    stored = folder.stored(required=False)
+    stored = folder.check(sweep.name, sweep.source["notebook"])
     found = Plan(sweep, folder, keys, rerun_failed=rerun_failed)
     if stored is not None:
         found.finished = folder.finished() & set(keys)
@@ -105,6 +105,8 @@ def run(plan: Plan, *, progress: Progress | None = None, client: Client | None =
     `where`: `scheduler`, `jobqueue` and `workers`, as `lib.batch.cluster.connect` takes them; or a `client` that exists.
     """
     sweep, folder = plan.sweep, plan.folder
+    if folder.in_memory and client is None:
+        refuse("out", folder.url, "a place that other processes see too; for tests, with a client in this process")
     lock = folder.lock()
     try:
         folder.claim(_description(plan), nbformat.writes(sweep.notebook))
@@ -121,6 +123,7 @@ def run(plan: Plan, *, progress: Progress | None = None, client: Client | None =
                     _drive(plan, missing, client, progress, machine)
         progress.close()
     finally:
+        folder.clear()
         if lock is not None:
             lock.close()
     return len(folder.finished() & set(plan.keys)), len(folder.failed() & set(plan.keys))
@@ -162,6 +165,10 @@ def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress, m
             progress.done()
         except RunFailed as error:
             progress.failed(_label(sweep, plan.keys[key]), str(error))
+        except CancelledError as error:
+            raise OSError(
+                f"the scheduler {client.scheduler.address} is gone; the same command goes on from here"
+            ) from error
         except Exception as error:  # the worker was lost again and again, or could not even start the run
             reason = f"{type(error).__name__}: {error}"
             plan.folder.write_text(
@@ -235,6 +242,8 @@ class Progress:
             self.show(text)
 
     def running(self, slots: int) -> None:
+        """The first runs are handed out: time is counted from here."""
+        self.began = self.told = time.monotonic()
         self.say(f"{self.total} runs to do, {slots} at once")
 
     def waiting(self, seconds: float) -> None:

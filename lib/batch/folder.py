@@ -50,6 +50,11 @@ class Folder:
         fs, root = self._place
         return Path(root) if isinstance(fs, LocalFileSystem) else None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether it ends with this process, and no other process sees it."""
+        return "memory" in self._place[0].protocol
+
     def path(self, name: str) -> str:
         return f"{self._place[1]}/{name}"
 
@@ -126,27 +131,27 @@ class Folder:
 
     # A sweep takes it
 
-    def claim(self, sweep: dict[str, Any], notebook: str) -> None:
-        """Make this the folder of `sweep`. ValueError if it belongs to another one or holds something else; OSError, naming
-        it, if it cannot be written."""
+    def check(self, name: str, notebook: str) -> dict[str, Any] | None:
+        """What is stored of the sweep of that name; None if the folder is new or empty. ValueError if it belongs to another
+        sweep or holds something else. Writes nothing."""
         stored = self.stored(required=False)
         if stored is None and self._other_things():
+            allowed = "a new or empty folder, or one that this sweep has written; this one holds something else"
+            refuse("out", self.url, allowed)
+        if stored is not None and (stored["name"], stored["notebook"]) != (name, notebook):
+            other = f"{stored['name']}, {stored['notebook']}"
             refuse(
-                "out",
-                self.url,
-                "a new or empty folder, or one that this sweep has written; this one holds something else",
+                "out", self.url, f"a new folder, or this sweep's own; this one is the folder of another sweep ({other})"
             )
-        for name in ("name", "notebook"):
-            if stored is not None and stored[name] != sweep[name]:
-                refuse(
-                    "out",
-                    self.url,
-                    f"the folder of another sweep ({stored['name']}, {stored['notebook']}): choose a new one",
-                )
+        return stored
+
+    def claim(self, sweep: dict[str, Any], notebook: str) -> None:
+        """Make this the folder of `sweep`. OSError, naming it, if it cannot be written."""
+        self.check(sweep["name"], sweep["notebook"])
         try:
             if self.local is not None:
                 self.local.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(self.local / ".unfinished", ignore_errors=True)
+                self.clear()
             self.write_text("notebook.ipynb", notebook)
             self.write_text("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
         except OSError as error:
@@ -227,6 +232,11 @@ class Folder:
         except OSError:
             if not (target / name).exists():
                 raise
+
+    def clear(self) -> None:
+        """Delete what workers that were killed have left unfinished."""
+        if self.local is not None:
+            shutil.rmtree(self.local / ".unfinished", ignore_errors=True)
 
     def remove(self, name: str) -> None:
         """Delete a sub-folder; nothing happens if there is none."""

@@ -8,6 +8,7 @@ is not safe (threads have been started by an import, or the system is not Linux)
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from jupyter_client import AsyncKernelManager
@@ -41,6 +42,16 @@ def environment(cores: int = 1) -> dict[str, str]:
     return inline | kept | threads | {"PYTHONPATH": path}
 
 
+def library_version() -> str:
+    """A hash of the sources of `lib`, the same on every machine that has the same ones."""
+    root, found = Path(lib.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+        name = path.relative_to(root).as_posix()
+        if not name.startswith("batch/"):
+            found.update(name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return found.hexdigest()[:16]
+
+
 def imported(notebook) -> tuple[str, ...]:
     """Modules that a notebook imports at the top of its code cells, the setup cell left out; they can be imported early."""
     found = {}
@@ -59,7 +70,7 @@ def imported(notebook) -> tuple[str, ...]:
     return tuple(found)
 
 
-@cache
+@lru_cache(maxsize=2)
 def nursery(modules: tuple[str, ...], cores: int) -> Nursery | None:
     """The process that kernels of this process are forked from, started at the first call; None where there can be none."""
     if not sys.platform.startswith("linux"):

@@ -19,8 +19,8 @@ from typing import Any
 import xarray as xr
 
 from lib import records
-from lib.batch.collect import SERIES, collect
 from lib.batch.folder import Folder
+from lib.batch.merge import SERIES, collect, seeds_as_runs
 from lib.checks import among, whole
 
 KEYS = ("keep_runs", "generations", "scores")
@@ -71,20 +71,12 @@ def _small(data: xr.Dataset, kept: dict[str, Any], about: dict[str, Any]) -> xr.
     axes = {"set", *about["axes"]}
     data = data[[name for name, values in data.data_vars.items() if set(values.dims) <= {*SERIES, *axes}]].load()
     if "seed" in data.dims:
-        data = xr.Dataset({name: _as_runs(values) for name, values in data.data_vars.items()}, attrs=data.attrs)
+        data = xr.Dataset({name: seeds_as_runs(values) for name, values in data.data_vars.items()}, attrs=data.attrs)
     return records.summary(
         data,
         whole("record.keep_runs", kept.get("keep_runs", records.KEPT_RUNS), 0),
         whole("record.generations", kept.get("generations", records.KEPT_GENERATIONS), 1),
     )
-
-
-def _as_runs(values: xr.DataArray) -> xr.DataArray:
-    """Seeds as more runs; what does not depend on the run is the same for every seed."""
-    if "run" not in values.dims:
-        return values.isel(seed=0, drop=True) if "seed" in values.dims else values
-    flat = values.stack(both=("seed", "run"), create_index=False).drop_vars(["seed", "run"], errors="ignore")
-    return flat.rename(both="run").assign_coords(run=range(flat.sizes["both"]))
 
 
 def _about(about: dict[str, Any]) -> dict[str, Any]:

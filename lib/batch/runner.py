@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import re
 import shutil
@@ -20,11 +21,14 @@ from typing import Any
 import nbformat
 import papermill
 import psutil
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from lib.batch import kernel
 from lib.batch.folder import Folder
 
+# What papermill has to say about a run is in its folder.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 WATCH = 0.25  # seconds between two looks at a run's time and memory
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -102,9 +106,12 @@ def _attempt(task: Task, modules: tuple[str, ...], machine: dict, scratch: Path)
             shutdown_kernel="immediate",
         )
     except PapermillExecutionError as error:
-        return f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}", error.cell_index
-    except Exception as error:
-        return watch.verdict or f"the kernel died: {_one_line(error)}", None
+        reason = f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}"
+        return reason.removesuffix(": "), error.cell_index
+    except DeadKernelError:
+        return watch.verdict or "the kernel died", None
+    except Exception as error:  # also a kernel that is ended while it starts
+        return watch.verdict or _one_line(error), None
     finally:
         watch.done.set()
         own.end()

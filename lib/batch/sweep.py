@@ -36,7 +36,7 @@ import papermill
 import yaml
 from dask.utils import parse_bytes
 
-import lib
+from lib.batch.kernel import library_version
 from lib.checks import among, refuse, whole
 
 KEYS = ("notebook", "grid", "list", "fixed", "seeds", "retries", "resources", "estimate", "record")
@@ -118,16 +118,6 @@ class Sweep:
         notebook can import. What distributes the runs is left out."""
         cells = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
         return hashlib.sha256((cells + library_version()).encode()).hexdigest()[:16]
-
-
-def library_version() -> str:
-    """A hash of the sources of `lib`, the same on every machine that has the same ones."""
-    root, found = Path(lib.__file__).parent, hashlib.sha256()
-    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
-        name = path.relative_to(root).as_posix()
-        if not name.startswith("batch/"):
-            found.update(name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return found.hexdigest()[:16]
 
 
 def load(path: str | Path) -> Sweep:

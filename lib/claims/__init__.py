@@ -60,6 +60,8 @@ CHAPTERS = {
     4: "mixture",
     5: "regression",
     6: "images",
+    7: "language",
+    8: "kept",
     11: "limits",
     12: "web",
 }

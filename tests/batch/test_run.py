@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 
 from lib import records
-from lib.batch import collect, load, plan, run
+from lib.batch import collect, load, plan
+from lib.batch.__main__ import main
 from lib.batch.record import write
-from tests.batch.small import LEAVE, command, markers, parameters_of, sweep
+from tests.batch.small import LEAVE, command, here, markers, parameters_of, sweep
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_all_runs_finish_in_one_command(done):
     assert "6 of 6 runs are finished, 0 failed" in result.stdout
     assert "Dask dashboard: http://127.0.0.1:" in result.stderr
     assert len(markers(folder / "out")) == 6
-    assert not list((folder / "out" / ".unfinished").iterdir())
+    assert not (folder / "out" / ".unfinished").exists()
 
 
 def test_a_run_leaves_what_it_was_and_what_it_found(done):
@@ -55,37 +56,37 @@ def test_the_overhead_of_a_run_is_small(done):
     assert np.median(above) <= 2
 
 
-def test_started_again_nothing_is_done_twice(done):
+def test_started_again_nothing_is_done_twice(done, capsys):
     folder, path, _ = done
     before = markers(folder / "out")
-    result = command("run", path, "--out", folder / "out")
-    assert result.returncode == 0 and "6 are finished, 0 failed, 0 to do" in result.stdout
+    assert main(["run", str(path), "--out", f"{folder}/out"]) == 0
+    assert "6 are finished, 0 failed, 0 to do" in capsys.readouterr().out
     assert markers(folder / "out") == before
 
 
-def test_a_grid_that_grows_does_only_what_is_missing(done, tmp_path):
+def test_a_grid_that_grows_does_only_what_is_missing(done, tmp_path, client):
     import shutil
 
     folder, path, _ = done
     shutil.copytree(folder, tmp_path / "copy")
     path = sweep(tmp_path / "copy", LEAVE, grid={"x": [1, 2, 3, 4]}, list=[{"name": "a"}, {"name": "b"}])
     before = markers(tmp_path / "copy" / "out")
-    result = command("run", path, "--out", tmp_path / "copy" / "out", "--workers", 1)
-    assert result.returncode == 0 and "6 are finished, 0 failed, 2 to do" in result.stdout
+    assert "6 are finished, 0 failed, 2 to do" in plan(load(path), str(tmp_path / "copy" / "out")).describe(1)
+    assert here(path, tmp_path / "copy" / "out", client)[:2] == (8, 0)
     after = markers(tmp_path / "copy" / "out")
     assert len(after) == 8 and before.items() <= after.items()
 
 
-def test_status_counts(done):
+def test_status_counts(done, capsys):
     folder, _, _ = done
-    result = command("status", folder / "out")
-    assert result.returncode == 0 and "6 runs, 6 finished, 0 failed, 0 missing" in result.stdout
+    assert main(["status", f"{folder}/out"]) == 0
+    assert "6 runs, 6 finished, 0 failed, 0 missing" in capsys.readouterr().out
 
 
-def test_collected_runs_are_one_table_and_one_array(done):
+def test_collected_runs_are_one_table_and_one_array(done, capsys):
     folder, _, _ = done
-    result = command("collect", folder / "out")
-    assert result.returncode == 0 and result.stdout.split()[0] == f"{folder}/out/collected/small.parquet"
+    assert main(["collect", f"{folder}/out"]) == 0
+    assert capsys.readouterr().out.split()[0] == f"{folder}/out/collected/small.parquet"
     table = pd.read_parquet(folder / "out" / "collected" / "small.parquet")
     assert len(table) == 6 * 1 * 2 * 3
     assert list(table.columns) == ["x", "name", "dataset", "regime", "generation", "run", "score", "real_share"]
@@ -117,11 +118,10 @@ def test_a_record_is_a_summary_with_provenance(done, tmp_path, monkeypatch):
     assert records.record("other") is None and "make records ONLY=other" in records.not_recorded("other")
 
 
-def test_seeds_count_as_runs_in_a_record(tmp_path, monkeypatch):
+def test_seeds_count_as_runs_in_a_record(tmp_path, client, monkeypatch):
     cell = LEAVE.replace("values = x +", "values = seed +")
     path = sweep(tmp_path, cell, grid={"x": [1]}, seeds=[10, 20], record={"keep_runs": 6})
-    work = plan(load(path), str(tmp_path / "out"))
-    assert run(work, workers=1) == (2, 0)
+    assert here(path, tmp_path / "out", client)[:2] == (2, 0)
     write(str(tmp_path / "out"), tmp_path / "records")
     monkeypatch.setattr(records, "RECORDED", (tmp_path / "records",))
     kept = records.record("small").data["main"]
@@ -132,9 +132,9 @@ def test_seeds_count_as_runs_in_a_record(tmp_path, monkeypatch):
     assert kept["real_share"].dims == ("x", "regime", "generation")
 
 
-def test_only_a_whole_sweep_is_recorded(tmp_path):
+def test_only_a_whole_sweep_is_recorded(tmp_path, client):
     path = sweep(tmp_path, "assert x != 2", LEAVE, grid={"x": [1, 2]}, record=True)
-    assert run(plan(load(path), str(tmp_path / "out")), workers=1) == (1, 1)
+    assert here(path, tmp_path / "out", client)[:2] == (1, 1)
     with pytest.raises(ValueError, match="1 of 2 runs are not finished"):
         write(str(tmp_path / "out"), tmp_path / "records")
     assert not (tmp_path / "records").exists()

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from lib.batch.sweep import LIMIT, library_version, load
+from lib.batch.kernel import library_version
+from lib.batch.sweep import LIMIT, load
 from tests.batch.small import notebook, sweep
 
 

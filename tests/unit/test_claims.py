@@ -10,6 +10,7 @@ import xarray as xr
 from lib import claims, notebook, records, theory
 from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, setting
 from lib.gaussian import Gaussian
+from lib.image_scores import with_rare_share
 from lib.intervals import Interval
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Replace, ReplaceGrown
@@ -141,15 +142,59 @@ def test_verdicts_on_the_setting(monkeypatch):
     assert claims.judge(1, setting_results())["thread-growth"].verdict == NOT_SUPPORTED
 
 
-def image_results(longer=0.06, **change):
+def shares_of(rare, kept, floor=0.01):
+    """Class shares of a world of ten classes, class 3 of them rare: at generation t the rare one has rare(t) above what is misread, and
+    classes 5 to 9 have kept(t) of what they started with."""
+
+    def at(t):
+        shares = np.tile(np.linspace(0.09, 0.12, 10), (RUNS, 1))
+        shares[:, 5:] *= kept(t)
+        shares[:, 3] = spread(rare(t) + floor, 1e-3, seed=t)
+        return shares
+
+    return at
+
+
+def sampled_results(drawn, noise_free, entropy=(0.0, -1.0, -0.5)):
+    """The three data sets on a rare class: shares above what is misread, by regime; entropies fall by `entropy` of a nat a generation:
+    drawn, noise-free under Replace, noise-free under Accumulate."""
+    out = {}
+    for name, of in (("drawn", drawn), ("noise_free", noise_free), ("absent", lambda t: 0.0)):
+        kept = (lambda t: 0.9 ** (t - 1)) if name == "noise_free" else (lambda t: 1.0)
+        slopes = entropy[1:] if name == "noise_free" else entropy[:1] * 2
+        data = dataset(
+            1000,
+            3,
+            class_entropy={
+                r: lambda t, s=s: spread(2.3 + s * (t - 1), 1e-3)
+                for r, s in zip(("Replace", "Accumulate"), slopes, strict=True)
+            },
+        )
+        shares = np.array([[shares_of(of, kept)(t) for t in (1, 2, 3)]] * 2)
+        data["class_shares"] = (("regime", "generation", "run", "class"), shares)
+        out[name] = with_rare_share(data.assign_attrs(rare="[3, 0.02]"))
+    return out
+
+
+def image_results(
+    longer=0.06, drawn=lambda t: 0.02, noise_free=lambda t: 0.02 * 0.1 ** (t - 1), entropy=(0.0, -1.0, -0.5), **change
+):
     level = {"Replace": 0.2, "Accumulate": 0.06, "RealOnly(refit)": 0.04} | change
     of = {
         "test_nelbo": {r: lambda t, v=v: spread(125 + 100 * (v - 0.04) * (t - 1)) for r, v in level.items()},
         "frechet_distance": {r: lambda t, v=v: spread(0.04 + (v - 0.04) * (t - 1), 1e-3) for r, v in level.items()},
-        "class_entropy": {r: lambda t, v=v: spread(2.3 - (v - 0.04) * (t - 1), 1e-3) for r, v in level.items()},
     }
     long = {"Accumulate": lambda t: spread(125 + 100 * (longer - 0.04) * (t - 1))}
-    return {"main": dataset(1000, 2, **of), "long": dataset(1000, 2, test_nelbo=long)}
+    main = {"main": dataset(1000, 2, **of), "long": dataset(1000, 2, test_nelbo=long)}
+    return main | sampled_results(drawn, noise_free, entropy)
+
+
+def steady(t):
+    return 0.02
+
+
+def fading(t):
+    return 0.02 * 0.5 ** (t - 1)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +209,15 @@ def image_results(longer=0.06, **change):
         ("colm-images", {"Accumulate": 0.04}, NOT_SUPPORTED),
         ("colm-images", {"Accumulate": 0.2}, NOT_SUPPORTED),
         ("colm-attributes", {}, LIMITED),
-        ("colm-attributes", {"Accumulate": 0.04}, NOT_SUPPORTED),
+        ("colm-attributes", {"drawn": fading}, SUPPORTED),
+        ("colm-attributes", {"noise_free": steady}, NOT_SUPPORTED),
+        ("nature-tails-images", {}, LIMITED),
+        ("nature-tails-images", {"drawn": fading}, SUPPORTED),
+        ("nature-tails-images", {"noise_free": steady}, NOT_SUPPORTED),
+        ("mad-sampling-images", {}, SUPPORTED),
+        ("mad-sampling-images", {"entropy": (0.0, -1.0, 0.0)}, LIMITED),
+        ("mad-sampling-images", {"entropy": (0.0, 0.0, -0.5)}, NOT_SUPPORTED),
+        ("mad-sampling-images", {"entropy": (-1.0, -1.0, -1.0)}, NOT_SUPPORTED),
         ("thread-no-collapse-images", {}, LIMITED),
         ("thread-no-collapse-images", {"Accumulate": 0.042}, SUPPORTED),
         ("thread-no-collapse-images", {"Accumulate": 0.15}, NOT_SUPPORTED),
@@ -172,6 +225,23 @@ def image_results(longer=0.06, **change):
 )
 def test_verdicts_on_images(claim, change, expected):
     assert claims.judge(6, image_results(**change))[claim].verdict == expected
+
+
+def test_a_class_that_others_go_before_is_not_the_first():
+    results = image_results(noise_free=lambda t: 0.04 * 0.6 ** (t - 1))
+    shares = results["noise_free"]["class_shares"].copy()
+    assert claims.judge(6, results)["nature-tails-images"].verdict == LIMITED
+    shares[{"class": 7, "generation": slice(1, None)}] = 0.0
+    results["noise_free"] = results["noise_free"].assign(class_shares=shares)
+    assert claims.judge(6, results)["nature-tails-images"].verdict == NOT_SUPPORTED
+
+
+def test_a_class_that_was_never_there_cannot_disappear():
+    results = image_results()
+    shares = results["noise_free"]["class_shares"].copy()
+    shares[{"class": 3}] = 0.0
+    results["noise_free"] = results["noise_free"].assign(class_shares=shares)
+    assert claims.judge(6, results)["nature-tails-images"].verdict == NOT_SUPPORTED
 
 
 def test_every_claim_has_an_owner_and_an_id_of_its_own():

@@ -85,7 +85,7 @@ def test_sequences_that_do_not_fit_are_refused():
     ],
 )
 def test_an_impossible_shape_is_refused(change, message):
-    settings = dict(family="llama", vocabulary=31, width=16, layers=2, heads=2, hidden=24, context=12)
+    settings = {"family": "llama", "vocabulary": 31, "width": 16, "layers": 2, "heads": 2, "hidden": 24, "context": 12}
     with pytest.raises(ValueError, match=message):
         Architecture(**(settings | change))
 

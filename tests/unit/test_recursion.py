@@ -171,6 +171,15 @@ def test_bad_worlds_are_named(make, message):
         make()
 
 
+def test_a_world_whose_settings_would_hide_those_of_the_call_is_refused():
+    class Crowded(Gaussian):
+        def settings(self):
+            return super().settings() | {"runs": 7}
+
+    with pytest.raises(ValueError, match="world='Crowded'.*'runs' is one of recurse"):
+        recurse(Crowded(), Replace(), **SMALL)
+
+
 # Checkpoints
 
 REGIMES = [

@@ -9,13 +9,23 @@ from lib import training
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace, ReplaceGrown
+from lib.trained import Weights
 from lib.training import Schedule, batches
-from lib.transformer import Transformer, Weights
+from lib.transformer import Transformer
 
-SMALL = dict(
-    vocabulary=300, block=16, width=16, layers=1, heads=2, steps=12, batch=4, test_blocks=20, score_samples=20, shown=2
-)
-CALL = dict(n=30, generations=3, runs=2, seed=5)
+SMALL = {
+    "vocabulary": 300,
+    "block": 16,
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "steps": 12,
+    "batch": 4,
+    "test_blocks": 20,
+    "score_samples": 20,
+    "shown": 2,
+}
+CALL = {"n": 30, "generations": 3, "runs": 2, "seed": 5}
 
 
 def world(**settings):
@@ -24,7 +34,8 @@ def world(**settings):
 
 def test_every_regime_runs_and_records_what_it_took():
     regimes = [Replace(), ReplaceGrown(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()]
-    data = recurse(world(), regimes, keep=("samples", "generated_perplexities"), **CALL)
+    # Of so many written tokens some occur the five times that Zipf's exponent is fitted to, in every run.
+    data = recurse(world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **CALL)
     assert set(world().scores) <= set(data.data_vars)
     assert all(np.isfinite(data[name]).all() for name in world().scores)
     assert (data["steps"] == 12).all() and (data["examples"] == 48).all()
@@ -111,7 +122,7 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
 
 def test_the_best_model_on_the_validation_part_can_be_kept():
     # Twenty passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
-    setting = dict(steps=400, batch=4, rate=2e-2)
+    setting = {"steps": 400, "batch": 4, "rate": 2e-2}
     train = (Part(Rows(world().corpus.train[None, :8]), 0, 1.0),)
     losses = {}
     for stop in ("last", "best"):
@@ -220,23 +231,23 @@ def test_bfloat16_products_give_nearly_the_same_model():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(family="rnn"), "family='rnn'"),
-        (dict(heads=3), "heads=3"),
-        (dict(steps=0), "steps=0"),
-        (dict(rate=0), "rate=0"),
-        (dict(epochs=0), "epochs=0"),
-        (dict(temperature=-1), "temperature=-1"),
-        (dict(top_p=0), "top_p=0"),
-        (dict(top_p=2), "top_p=2"),
-        (dict(stop="early"), "stop='early'"),
-        (dict(dtype="int8"), "dtype='int8'"),
-        (dict(beams=5, temperature=0.5, prompts=True), "beams=5"),
-        (dict(repetition_penalty=2.0), "repetition_penalty=2.0"),
-        (dict(block=1), "block=1"),
-        (dict(base_blocks=10**6), "base_blocks=1000000"),
-        (dict(family="gpt2", prompts=True), "prompts=True"),
-        (dict(shown=21), "shown=21"),
-        (dict(data="nowhere"), "nowhere"),
+        ({"family": "rnn"}, "family='rnn'"),
+        ({"heads": 3}, "heads=3"),
+        ({"steps": 0}, "steps=0"),
+        ({"rate": 0}, "rate=0"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"temperature": -1}, "temperature=-1"),
+        ({"top_p": 0}, "top_p=0"),
+        ({"top_p": 2}, "top_p=2"),
+        ({"stop": "early"}, "stop='early'"),
+        ({"dtype": "int8"}, "dtype='int8'"),
+        ({"beams": 5, "temperature": 0.5, "prompts": True}, "beams=5"),
+        ({"repetition_penalty": 2.0}, "repetition_penalty=2.0"),
+        ({"block": 1}, "block=1"),
+        ({"base_blocks": 10**6}, "base_blocks=1000000"),
+        ({"family": "gpt2", "prompts": True}, "prompts=True"),
+        ({"shown": 21}, "shown=21"),
+        ({"data": "nowhere"}, "nowhere"),
     ],
 )
 def test_wrong_settings_are_named(settings, message):
@@ -271,3 +282,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
         recurse(world(width=32), [Replace()], checkpoint=tmp_path, **CALL)
     with pytest.raises(ValueError, match="tokenizer_digest=.*the setting of checkpoint"):
         recurse(world(vocabulary=301), [Replace()], checkpoint=tmp_path, **CALL)
+
+
+def test_the_base_has_scores_of_its_own_and_fresh_weights_have_none():
+    small = world(base_blocks=100, base_steps=20)
+    assert 1 < small.zero_shot()["test_perplexity"] < 300
+    with pytest.raises(ValueError, match="base_blocks=0 is not allowed"):
+        world().zero_shot()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import vae as module
+from lib import vae_networks as module
 from lib.data import digits
 from lib.image_scores import entropy, frechet, judge, moments
 from lib.pool import Part
@@ -259,10 +259,14 @@ def test_a_run_killed_within_a_generation_goes_on_exactly(tmp_path, monkeypatch)
         ("batch", -1, "at least 1"),
         ("rate", 0.0, "positive"),
         ("rate", math.nan, "positive"),
-        ("likelihood", "bernoulli", "'pixel'"),
+        ("likelihood", "laplace", "'pixel'"),
         ("score_samples", 1, "at least 4"),
         ("score_draws", 0, "at least 1"),
         ("shown", 0, "at least 1"),
+        ("network", "resnet", "'convolutional'"),
+        ("channels", 0, "at least 1"),
+        ("sampling", "mode", "'mean'"),
+        ("rare", 3, "such as"),
         ("device", "tpu", "'auto'"),
     ],
 )

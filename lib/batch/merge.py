@@ -99,6 +99,14 @@ def collect(out: str) -> dict[str, str]:
     return names
 
 
+def seeds_as_runs(values: xr.DataArray) -> xr.DataArray:
+    """Seeds as more runs; what does not depend on the run is the same for every seed."""
+    if "run" not in values.dims:
+        return values.isel(seed=0, drop=True) if "seed" in values.dims else values
+    flat = values.stack(both=("seed", "run"), create_index=False).drop_vars(["seed", "run"], errors="ignore")
+    return flat.rename(both="run").assign_coords(run=range(flat.sizes["both"]))
+
+
 def _data(folder: Folder, key: str, aside: Path) -> Iterator[tuple[str, xr.Dataset]]:
     """The data sets of a run, by the names of their groups."""
     for file in folder.files(key, ".nc"):

@@ -1,0 +1,48 @@
+"""Several processes that compute one call together, on one GPU each.
+
+    accelerate launch --multi_gpu --num_processes 4 mine.py
+
+starts four processes of a script that calls `recurse`. Each fits, samples and scores everything; of every batch in training each
+takes its part, and gradients are averaged. The first process alone writes checkpoints and shows progress, and what can be read from
+disk is what it says: a process that found a fit on disk for which the others still wait would leave them waiting.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+
+def size() -> int:
+    """How many processes there are; 1 if none has been launched beside this one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def first() -> bool:
+    """Whether this process is the one that writes."""
+    return size() == 1 or int(os.environ["RANK"]) == 0
+
+
+def device() -> torch.device:
+    """The device that this process of several was given."""
+    return _state().device
+
+
+def agreed(value: Any) -> Any:
+    """What the first process found, in all of them; each waits here for the first."""
+    if size() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    _state()
+    held = [value]
+    broadcast_object_list(held)
+    return held[0]
+
+
+def _state():
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
