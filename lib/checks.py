@@ -30,3 +30,10 @@ def share(setting: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= 1:
         refuse(setting, value, "a share between 0 and 1")
     return float(value)
+
+
+def temperature(setting: str, value: Any) -> float:
+    """`value` as a temperature, a finite number of at least 0."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        refuse(setting, value, "a finite number, at least 0")
+    return float(value)

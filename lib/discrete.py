@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from lib.checks import among, refuse, share, whole
+from lib.checks import among, refuse, share, temperature, whole
 from lib.data import word_counts
 from lib.pool import Counts, Rows
 from lib.streams import child
@@ -52,6 +52,8 @@ class Discrete(World):
         samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws subsets
         (AccumulateSubsample, Keep, Mixture with beta > 0 or kept original data) must stay below 10**9, the limit of numpy's
         hypergeometric.
+    temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to p^(1/temperature), then
+        only from the most probable states, as many as it takes to hold the share top_p. Real data are what they are.
 
     Scores of a fit p against the truth q:
 
@@ -72,6 +74,8 @@ class Discrete(World):
     exponent: float = 1.0
     tail: float = 0.05
     sampler: str = "statistic"
+    temperature: float = 1.0
+    top_p: float = 1.0
 
     random = ()
     scores = ("heterozygosity_ratio", "support", "missing_mass", "tail_ratio", "total_variation", "kl", "reverse_kl")
@@ -81,8 +85,11 @@ class Discrete(World):
 
     def __post_init__(self):
         among("sampler", self.sampler, ("statistic", "explicit"))
-        if not share("tail", self.tail):
-            refuse("tail", self.tail, "a share above 0")
+        for name in ("tail", "top_p"):
+            if not share(name, getattr(self, name)):
+                refuse(name, getattr(self, name), "a share above 0")
+        if not temperature("temperature", self.temperature):
+            refuse("temperature", self.temperature, "a number above 0")
         _ = self.probabilities  # refuses a truth that is no distribution
 
     @cached_property
@@ -147,7 +154,7 @@ class Discrete(World):
         return Fit(DiscreteModel(total.size, total.values), steps=1, examples=total.size)
 
     def sample(self, model, size, inputs, rng):
-        return self._drawn(model.probabilities, size, rng)
+        return self._drawn(sharpened(model.probabilities, self.temperature, self.top_p), size, rng)
 
     def _drawn(self, probabilities, size, rng):
         if self.sampler == "statistic":
@@ -183,6 +190,24 @@ class Discrete(World):
             else:
                 out[name] = model.counts > 0
         return out
+
+
+def sharpened(probabilities: np.ndarray, temperature: float = 1.0, top_p: float = 1.0) -> np.ndarray:
+    """Probabilities (..., K) as they are sampled from at a temperature and cut to the most probable states that hold `top_p`; the
+    state that completes the share is kept (Holtzman et al. 2020)."""
+    p = probabilities
+    if temperature != 1:
+        # Relative to the most probable state, so that no power underflows for all states at once.
+        p = (p / p.max(axis=-1, keepdims=True)) ** (1 / temperature)
+        p = p / p.sum(axis=-1, keepdims=True)
+    if top_p < 1:
+        order = np.argsort(-p, axis=-1, kind="stable")
+        ranked = np.take_along_axis(p, order, axis=-1)
+        ranked[np.cumsum(ranked, axis=-1) - ranked >= top_p] = 0.0
+        p = np.zeros_like(p)
+        np.put_along_axis(p, order, ranked, axis=-1)
+        p /= p.sum(axis=-1, keepdims=True)
+    return p
 
 
 def multinomial(rng: np.random.Generator, size: int, probabilities: np.ndarray) -> np.ndarray:

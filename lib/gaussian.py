@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, stats
 
-from lib.checks import among, refuse, whole
+from lib.checks import among, refuse, temperature, whole
 from lib.pool import Moments, Rows, bartlett
 from lib.streams import child
 from lib.world import Fit, World
@@ -38,10 +38,13 @@ class Gaussian(World):
     Parameters
     ----------
     dimension : d ≥ 1.
-    estimator : "mle" divides the scatter by the number of samples N, "unbiased" by N − 1.
+    estimator : "mle" divides the scatter by the number of samples N, "unbiased" by N − 1; "known" fits the mean only, and has the
+        true covariance. Where samples are weighted, N is 1/Σw² with weights w that sum to 1.
     sampler : "statistic" draws the mean and the Wishart scatter of a batch (Bartlett's decomposition), exact in law and as
         cheap for 10**13 samples as for ten; "explicit" draws the points. A regime that draws subsets again and again
         (AccumulateSubsample, Keep redrawn, Mixture with beta > 0 or kept original data) needs the points.
+    temperature : a model is sampled from its density to the power 1/temperature, a Gaussian with the covariance multiplied by
+        it, as language models are; at 0 every sample is the mean. Real data are what they are.
     truth : where the real data come from: None for N(0, I), a frozen `scipy.stats` distribution with finite variance
         (univariate: independent coordinates; multivariate: of the right dimension).
 
@@ -63,15 +66,18 @@ class Gaussian(World):
     estimator: str = "mle"
     sampler: str = "statistic"
     truth: Any = None
+    temperature: float = 1.0
 
     random = ()
+    weighs = True
     extras = {"mean": ("i",), "covariance": ("i", "j")}
     batches = (Rows, Moments)
     model_type = GaussianModel
 
     def __post_init__(self):
         whole("dimension", self.dimension, 1)
-        among("estimator", self.estimator, ("mle", "unbiased"))
+        among("estimator", self.estimator, ("mle", "unbiased", "known"))
+        temperature("temperature", self.temperature)
         among("sampler", self.sampler, ("statistic", "explicit"))
         _ = self._truth  # refuses a truth that has no variance or another dimension
 
@@ -107,21 +113,50 @@ class Gaussian(World):
     def real(self, runs, size, rng, used):
         rng = child(rng, used)
         if self._truth.gaussian:
-            return self.sample(self._truth.model(runs), size, None, rng)
+            return self._drawn(self._truth.model(runs), size, rng)
         return Rows(self._truth.rows(runs, size, self.dimension, rng))
 
     def reduce(self, batch):
         return Moments.of(batch) if isinstance(batch, Rows) else batch
 
     def fit(self, train, rng):
+        if any(part.weight != 1 for part in train):
+            return self._weighted(train)
         total = self.reduce(train[0].batch)
         for part in train[1:]:
             total = total.merge(self.reduce(part.batch))
+        if self.estimator == "known":
+            return self._known(total.mean, total.size)
         divisor = total.size - (self.estimator == "unbiased")
         factor = _lower_factor(total.scatter) if total.factor is None else total.factor
         return Fit(GaussianModel(total.mean, factor / np.sqrt(divisor)), steps=1, examples=total.size)
 
+    def _known(self, mean, size):
+        return Fit(GaussianModel(mean, self._truth.model(len(mean)).factor), steps=1, examples=size)
+
+    def _weighted(self, train):
+        """Mean and covariance about it with a weight on each part's samples."""
+        batches = [self.reduce(part.batch) for part in train]
+        shares = np.array([part.weight * part.batch.size for part in train])
+        shares = shares / shares.sum()
+        mean = sum(w * b.mean for w, b in zip(shares, batches, strict=True))
+        size = sum(b.size for b in batches)
+        if self.estimator == "known":
+            return self._known(mean, size)
+        covariance = np.zeros_like(batches[0].scatter)
+        for w, b in zip(shares, batches, strict=True):
+            gap = b.mean - mean
+            covariance += w * (b.scatter / b.size + gap[:, :, None] * gap[:, None, :])
+        squares = sum(w**2 / b.size for w, b in zip(shares, batches, strict=True))
+        factor = _lower_factor(covariance) / np.sqrt(1 - squares if self.estimator == "unbiased" else 1.0)
+        return Fit(GaussianModel(mean, factor), steps=1, examples=size)
+
     def sample(self, model, size, inputs, rng):
+        if self.temperature != 1:
+            model = GaussianModel(model.mean, np.sqrt(self.temperature) * model.factor)
+        return self._drawn(model, size, rng)
+
+    def _drawn(self, model, size, rng):
         runs, _, rank = model.factor.shape
         if self.sampler == "explicit":
             points = rng.standard_normal((runs, size, rank)) @ model.factor.swapaxes(1, 2)

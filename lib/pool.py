@@ -204,12 +204,16 @@ def _check_take(k: int, size: int) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a training set: a batch, the newest model that has samples in it (0 for real data only), and the
-    expected share of its samples that are real."""
+    """A piece of a training set: a batch, the newest model that has samples in it (0 for real data only), the expected share
+    of its samples that are real, and the weight of each sample in the fit, where 1 is a sample that just counts.
+
+    Only worlds that say so (`World.weighs`) can fit other weights; regimes that use them (`Regime.weighs`) are refused elsewhere.
+    """
 
     batch: Batch
     origin: int
     real: float
+    weight: float = 1.0
 
 
 TrainingSet = tuple[Part, ...]
@@ -221,7 +225,8 @@ def size(train: TrainingSet) -> int:
 
 
 def real_share(train: TrainingSet) -> float:
-    """Expected share of real samples in a training set. Where a regime subsamples, a run's own share varies about it."""
+    """Expected share of real samples in a training set, each counted once whatever its weight. Where a regime subsamples, a run's
+    own share varies about it."""
     return sum(part.batch.size * part.real for part in train) / size(train)
 
 

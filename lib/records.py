@@ -100,11 +100,13 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     precision. Dimensions before these three, of a collected sweep, stay.
 
     Up to `generations` of them are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples,
-    means) stays in the notebook.
+    means) stays in the notebook. A data set without runs is small enough as it is.
     """
-    total = data.sizes["generation"]
-    chosen = np.unique(np.geomspace(1, total, min(total, generations)).round().astype(int)) - 1
-    data = data.isel(generation=chosen)
+    if "run" not in data.sizes:
+        return data
+    if total := data.sizes.get("generation"):
+        chosen = np.unique(np.geomspace(1, total, min(total, generations)).round().astype(int)) - 1
+        data = data.isel(generation=chosen)
     runs = min(runs, data.sizes["run"])
     labels = ["mean", *(f"q{100 * q:02.0f}" for q in QUANTILES), *(f"run {k}" for k in range(runs))]
     out = data.drop_vars([name for name in data.variables if "run" in data[name].dims])
@@ -128,23 +130,25 @@ def leave(
     seconds: float,
     folder: str | Path,
 ) -> None:
-    """Write `NN.nc` (a group per data set) and `NN.json` into `folder`, each aside and then renamed."""
+    """Write `NN.nc` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each aside and then
+    renamed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{chapter:02d}"
     aside = folder / f".{stem}.nc"
     aside.unlink(missing_ok=True)
-    for number, (name, data) in enumerate(results.items()):
-        small = summary(data)
+    # What a judge needs and no trajectory keeps is left out as a whole: an empty group still takes eight kilobytes.
+    kept = {name: small for name, data in results.items() if (small := summary(data)).data_vars}
+    for number, (name, small) in enumerate(kept.items()):
         encoding = {v: {"zlib": True, "complevel": 9} for v in small.data_vars if small[v].ndim == 3}
         small.to_netcdf(aside, mode="w" if number == 0 else "a", group=name, engine="h5netcdf", encoding=encoding)
-    if results:
+    if kept:
         aside.replace(folder / f"{stem}.nc")
     stored = {
         "chapter": chapter,
         "key": key(configuration),
         "configuration": dict(configuration),
-        "groups": list(results),
+        "groups": list(kept),
         "findings": findings,
         "seconds": round(seconds, 1),
         "provenance": provenance(),

@@ -89,6 +89,12 @@ def recurse(
     extras = _names("keep", keep, tuple(world.extras))
     for regime in labelled.values():
         regime.check(sizes)
+        if regime.weighs and not world.weighs:
+            refuse(
+                "regimes",
+                str(regime),
+                f"regimes in which all samples count alike: {type(world).__name__} knows no weights",
+            )
         if (most := most_samples(regime, sizes)) >= 2**63:
             refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {regime} comes to {most}")
     world.check(list(labelled.values()), sizes, names, scores is not None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,10 +40,12 @@ def portion(fraction: float, n: int) -> int:
 
 class Regime:
     """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: rows must be kept as rows,
-    because subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once."""
+    because subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once. `weighs`: parts of
+    the training set count by other weights than their sizes, which not every world can fit."""
 
     accumulates = False
     needs_take = False
+    weighs = False
 
     def draws(self, step: Step) -> Draws:
         """How many synthetic and how many new real samples the regime asks for; one batch of n from the newest model."""
@@ -190,12 +192,25 @@ class Keep(Regime):
 @dataclass(frozen=True)
 class FreshReal(Regime):
     """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
-    Alemohammad et al. 2024)."""
+    Alemohammad et al. 2024).
+
+    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is, the
+    weight is the share (He et al. 2025 ask which weight is best).
+    """
 
     share: float
+    weight: float | None = None
 
     def __post_init__(self):
         share("share", self.share)
+        if self.weight is not None:
+            share("weight", self.weight)
+            if not 0 < self.share < 1:
+                refuse("weight", self.weight, f"None with share={self.share}: there is only one part to be weighed")
+
+    @property
+    def weighs(self):
+        return self.weight is not None
 
     def draws(self, step):
         fresh = portion(self.share, step.n)
@@ -208,13 +223,22 @@ class FreshReal(Regime):
             parts.append(Part(pool.real, origin=0, real=1.0))
         if fresh < step.n:
             parts.append(self._newest(pool, step))
+        if self.weight is not None:
+            # Weights of single samples, 1 on average over the training set.
+            real, newest = parts
+            real = replace(real, weight=self.weight * step.n / fresh)
+            parts = [real, replace(newest, weight=(1 - self.weight) * step.n / (step.n - fresh))]
         return tuple(parts)
 
     def check(self, sizes):
         _check_portion("share", self.share, sizes)
 
     def __str__(self):
-        return f"FreshReal({self.share:g})"
+        return (
+            f"FreshReal({self.share:g})"
+            if self.weight is None
+            else f"FreshReal({self.share:g}, weight {self.weight:.3g})"
+        )
 
 
 @dataclass(frozen=True)

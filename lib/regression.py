@@ -38,6 +38,8 @@ class Regression(World):
         which real data are drawn and labels given. New real data have new x, except on a given matrix.
     ridge : λ ≥ 0, added to the diagonal of XᵀX.
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
+    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ + δ, with
+        one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
     weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every w*.
     sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it), exact in
         law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that draw subsets, and a
@@ -58,6 +60,7 @@ class Regression(World):
     penalty: str = "fixed"
     weights: Any = None
     sampler: str = "statistic"
+    shift: float = 0.0
 
     random = ()
     extras = {"weights": ("coordinate",)}
@@ -66,7 +69,7 @@ class Regression(World):
 
     def __post_init__(self):
         whole("dimension", self.dimension, 1)
-        for name in ("noise", "ridge"):
+        for name in ("noise", "ridge", "shift"):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
                 refuse(name, value, "a finite number, at least 0")
@@ -202,7 +205,14 @@ class Regression(World):
             weights = np.linalg.solve(sums.gram + penalty * np.eye(self.dimension), sums.cross[:, :, None])
         return Fit(RegressionModel(weights[:, :, 0]), steps=1, examples=total.size)
 
+    @cached_property
+    def _shift(self) -> np.ndarray:
+        along = self._truth if self._truth.any() else np.ones(self.dimension)
+        return self.shift * along / np.linalg.norm(along)
+
     def sample(self, model, size, inputs, rng):
+        if self.shift:
+            model = RegressionModel(model.weights + self._shift)
         if self.sampler == "statistic" and inputs is not None:
             return self._relabelled(model, size, inputs, rng)
         rng_design, rng_labels = rng.spawn(2)

@@ -39,6 +39,8 @@ class World:
     batches: tuple[type, ...] = (pool.Rows,)
     # `score` is also given `first`, the model of generation 1 (None at generation 1 itself).
     compares: bool = False
+    # `fit` respects the weights of the parts of a training set.
+    weighs: bool = False
     # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
     long_fits: bool = False
 

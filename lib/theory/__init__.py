@@ -3,7 +3,7 @@
 The Gaussian's are also found here; those of the other worlds under their module, such as `theory.regression`.
 """
 
-from lib.theory import discrete, regression
+from lib.theory import discrete, limits, regression
 from lib.theory.gaussian import (
     EULER_SUM,
     accumulate_error_bound,
@@ -30,6 +30,7 @@ __all__ = [
     "expected_variance",
     "expected_w2_replace",
     "growth_error_factor",
+    "limits",
     "log_drift",
     "log_spread",
     "regression",

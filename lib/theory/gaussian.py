@@ -140,18 +140,20 @@ def _(regime: RealOnly, sizes, unbiased):
     return (np.ones_like(total) if unbiased else 1 - 1 / total), 1 / total
 
 
-def _with_real(real_counts, sizes, unbiased, start, kept_variance, kept_spread):
+def _with_real(real_counts, sizes, unbiased, start, kept_variance, kept_spread, weight=None):
     """The recursion shared by all regimes that hold r real samples beside s synthetic ones in a fit.
 
     D is the squared distance of the fitted mean from a centre (the truth, the original mean or the kept mean), `start` its
-    value after fit 1; the real part has variance `kept_variance` and its mean the squared distance `kept_spread(r)`.
+    value after fit 1; the real part has variance `kept_variance` and its mean the squared distance `kept_spread(r)`, and counts
+    for `weight` of the fit, by default for its share r/N.
     """
     variance, distance = [1.0 if unbiased else 1 - 1 / sizes[0]], [start]
     for r, size in zip(real_counts[1:], sizes[1:], strict=True):
-        s, a = size - r, r / size
+        s, a = size - r, r / size if weight is None else weight
         synthetic = (1 - a) ** 2 * (distance[-1] + variance[-1] / s) if s else 0.0
         now = synthetic + (a**2 * kept_spread(r) if r else 0.0)
-        b = size / (size - 1) if unbiased else 1.0
+        # 1/Σw² samples count, N where all count alike.
+        b = 1 / (1 - (a**2 / r if r else 0.0) - ((1 - a) ** 2 / s if s else 0.0)) if unbiased else 1.0
         variance.append(b * (a * kept_variance + (1 - a) * (variance[-1] + distance[-1]) - now))
         distance.append(now)
     return np.array(variance), np.array(distance)
@@ -164,7 +166,7 @@ def _portions(share, sizes):
 @_law.register
 def _(regime: FreshReal, sizes, unbiased):
     counts = _portions(regime.share, sizes)
-    return _with_real(counts, sizes, unbiased, 1 / sizes[0], 1.0, lambda r: 1 / r)
+    return _with_real(counts, sizes, unbiased, 1 / sizes[0], 1.0, lambda r: 1 / r, regime.weight)
 
 
 @_law.register

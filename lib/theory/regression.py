@@ -96,7 +96,7 @@ def _(regime: FreshReal, sizes, d, fixed):
     real = np.array([portion(regime.share, int(n)) for n in sizes], dtype=float)
     out = [_risk(sizes[0], d)]
     for r, rows in zip(real[1:], sizes[1:], strict=True):
-        out.append(_carried(rows - r, rows, d) * out[-1] + _risk(rows, d))
+        out.append(carried(rows - r, rows, d) * out[-1] + _risk(rows, d))
     return np.array(out)
 
 
@@ -107,7 +107,7 @@ def _(regime: Mixture, sizes, d, fixed):
     return _law(FreshReal(regime.gamma) if regime.gamma else Replace(), sizes, d, fixed)
 
 
-def _carried(s, rows, d):
+def carried(s, rows, d):
     """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and of the s rows.
 
     G = LLᵀ and G_s = LBLᵀ with B, matrix-variate beta, independent of L; the second moments of B follow from
