@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
 
 from lib import molecule_scores, molecules
 from lib.checks import among, refuse, whole
-from lib.molecule_scores import BINS, circular_wasserstein, mirrored, torsion_angles
+from lib.diffusion import (
+    FIXED,
+    Weights,
+    denoised,
+    denoising_errors,
+    followed,
+    initial,
+    normal,
+    training_levels,
+)
+from lib.molecule_scores import circular_wasserstein, mirrored, torsion_angles
 from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, World, check_real_rows
 
 CHUNK = 64  # optimiser steps whose random numbers are drawn at once: a few megabytes
-# Noise levels, in units of the molecule's size: ln σ of a training example is normal, a sample goes from the highest level to
-# the lowest. The lowest is a fifth of what a bond's length varies by.
-MEAN_LEVEL, SD_LEVEL = -0.6, 1.2
-HIGHEST, LOWEST = 6.0, 0.006
-CURVE = 7.0  # how unevenly a sample's levels lie (ρ of Karras et al. 2022, eq. 5)
-FEATURES = 8  # bumps that tell the network its noise level
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
 TEST_LEVELS = np.geomspace(0.03, 3.0, 8)  # at which the denoising error is taken
+USUAL = 500  # true conformers whose median energy the samples' is compared with
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the energies, in `energy_quantiles`
-
-Weights = dict[str, torch.Tensor]
-FIXED = ("scale", "distance_mean", "distance_sd")  # measured on the training set, not trained
 
 
 @dataclass(frozen=True)
 class ConformerModel:
-    """The weights of every run by name, float32 with a leading run axis; see `Conformers.initial` for names and shapes."""
+    """The weights of every run by name, float32 with a leading run axis; see `lib.diffusion.initial` for names and shapes."""
 
     weights: dict[str, np.ndarray]
 
@@ -99,7 +99,7 @@ class Conformers(World):
     score_samples: int = 500
     energies: int = 64
     references: int = 100
-    shown: int = 6
+    shown: int = 60
     device: str = "auto"
 
     scores = (
@@ -165,7 +165,7 @@ class Conformers(World):
         rows = merged(train).values
         runs, size = rows.shape[:2]
         starts, picks, levels, noises = zip(*(r.spawn(4) for r in rng.spawn(runs)), strict=True)
-        weights = self._tensors(self.initial(starts, rows))
+        weights = self._tensors(initial(starts, rows, self.hidden, self.blocks))
         trained = [w.requires_grad_() for name, w in weights.items() if name not in FIXED]
         optimiser = torch.optim.Adam(trained, lr=self.rate, fused=True)
         clean = torch.from_numpy(rows.swapaxes(2, 3).copy()).to(self._device) / weights["scale"]
@@ -174,8 +174,8 @@ class Conformers(World):
         for first in range(0, self.steps, CHUNK):
             count = min(CHUNK, self.steps - first)
             index = np.stack([s.integers(size, size=(count, self.batch)) for s in picks]) + offsets
-            level = np.exp(MEAN_LEVEL + SD_LEVEL * _normal(levels, (count, self.batch)))
-            noise = _normal(noises, (count, self.batch, *clean.shape[1:]))
+            level = training_levels(normal(levels, (count, self.batch)))
+            noise = normal(noises, (count, self.batch, *clean.shape[1:]))
             index, level, noise = (torch.from_numpy(a).to(clean.device) for a in (index, level, noise))
             for step in range(count):
                 done = (first + step + 0.5) / self.steps
@@ -189,43 +189,19 @@ class Conformers(World):
         model = ConformerModel({name: w.detach().cpu().numpy() for name, w in weights.items()})
         return Fit(model, self.steps, self.steps * self.batch)
 
-    def initial(self, streams: list[np.random.Generator], rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Weights to start from, one run per stream: normal with variance 1 / inputs, what reaches the output 0; and what is
-        measured on the training set `rows` (runs, size, atoms, 3), the size of the molecule in Å and the mean and standard
-        deviation of every distance in units of it."""
-        centred = rows - rows.mean(axis=2, keepdims=True)
-        atoms, degrees = rows.shape[2], 3 * (rows.shape[2] - 1)
-        scale = np.sqrt((centred.astype(float) ** 2).sum(axis=(2, 3)).mean(axis=1) / degrees)
-        first, second = np.triu_indices(atoms, 1)
-        distances = np.linalg.norm(rows[:, :, first] - rows[:, :, second], axis=-1) / scale[:, None, None]
-        pairs, hidden = first.size, self.hidden
-        layers = {"into": (pairs, hidden)} | {f"block{block}": (hidden, hidden) for block in range(self.blocks)}
-        layers |= {"out": (hidden, pairs), "line": (pairs, pairs)}
-        layers["level"] = (FEATURES, (1 + self.blocks) * hidden + pairs)  # what the noise level adds or multiplies by
-        weights = {
-            "scale": scale[:, None, None, None],
-            "distance_mean": distances.mean(axis=1, keepdims=True),
-            "distance_sd": distances.std(axis=1, keepdims=True),
-        }
-        for name, shape in layers.items():
-            weights[name] = _normal(streams, shape) / math.sqrt(shape[0]) * (name not in ("out", "line"))
-            weights[f"{name}_bias"] = np.zeros((len(streams), 1, shape[1]))
-        weights["level_bias"][:, :, hidden:] = 1  # factors start near 1
-        return {name: w.astype(np.float32) for name, w in weights.items()}
-
     def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
         return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
 
     @torch.no_grad()
     def sample(self, model, size, inputs, rng):
         weights = self._tensors(model.weights)
-        atoms = _atoms(weights)
-        noise = torch.from_numpy(_normal(rng.spawn(len(weights["scale"])), (size, 3, atoms))).to(self._device)
-        start = math.sqrt(1 + HIGHEST**2) * (noise - noise.mean(dim=3, keepdim=True))
+        atoms = molecules.molecule(self.molecule).atoms
+        noise = torch.from_numpy(normal(rng.spawn(len(weights["scale"])), (size, 3, atoms))).to(self._device)
+        start = noise @ weights["start"][:, None]
         found = followed(lambda y, sigma: denoised(weights, y, sigma), start, self.sampler_steps)
         values = (found * weights["scale"]).swapaxes(2, 3).cpu().numpy()
         if not np.isfinite(values).all():
-            raise FloatingPointError(f"samples that are not finite: training diverged; a rate below {self.rate} may help")
+            raise FloatingPointError(f"samples are not finite: training diverged, try a rate below {self.rate}")
         return Rows(np.ascontiguousarray(values))
 
     def score(self, model, rng, names):
@@ -240,7 +216,7 @@ class Conformers(World):
         """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's size."""
         weights, test = self._tensors(model.weights), self._truth.test.swapaxes(1, 2).copy()
         size = math.sqrt((test**2).sum() / (3 * (test.shape[2] - 1) * len(test)))
-        noise = _normal([np.random.default_rng(molecules.SEED)], test.shape)
+        noise = normal([np.random.default_rng(molecules.SEED)], test.shape)
         noise, clean = (torch.from_numpy(a).to(self._device) for a in (noise - noise.mean(axis=3, keepdims=True), test))
         own, total = size / weights["scale"], 0.0
         for sigma in TEST_LEVELS:
@@ -251,8 +227,12 @@ class Conformers(World):
 
     def _sample_scores(self, rows: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
         """All scores of samples (runs, size, atoms, 3) among `names`; those that go together are computed together."""
-        found, truth = molecules.molecule(self.molecule), self._truth
-        out = {"valid_share": molecule_scores.valid(self.molecule, rows).mean(axis=1), "conformers": rows[:, : self.shown]}
+        corpus = (self.molecule, self.conformers, self.temperature)
+        found, truth = molecules.molecule(self.molecule), molecules.conformers(*corpus)
+        out = {
+            "valid_share": molecule_scores.valid(self.molecule, rows).mean(axis=1),
+            "conformers": rows[:, : self.shown],
+        }
         angles = torsion_angles(rows, found.torsions)
         if "torsion_distance" in names:
             known = mirrored(torsion_angles(truth.test, found.torsions))
@@ -265,7 +245,7 @@ class Conformers(World):
         if "torsion_shares" in names:
             out["torsion_shares"] = np.stack([molecule_scores.torsion_shares(run) for run in angles])
         if any(name.startswith(("coverage", "matching")) for name in names):
-            limit = molecule_scores.threshold(self.molecule, self.conformers, self.temperature, self.references)
+            limit = molecule_scores.threshold(*corpus, self.references)
             near = [
                 molecule_scores.coverage_and_matching(
                     run[: 2 * self.references], truth.test[: self.references], found.symmetries, limit
@@ -274,102 +254,8 @@ class Conformers(World):
             ]
             out |= {name: np.array([scores[name] for scores in near]) for name in near[0]}
         if {"energy_excess", "energy_quantiles"} & names:
-            field = molecule_scores.hydrogens(self.molecule)
-            usual = np.median(field.energies(truth.test[: 4 * self.energies]))
+            field, usual = molecule_scores.hydrogens(self.molecule), molecule_scores.usual_energy(*corpus, USUAL)
             energies = np.stack([field.energies(run[: self.energies]) for run in rows]) - usual
             out["energy_excess"] = np.median(energies, axis=1)
             out["energy_quantiles"] = np.quantile(energies, QUANTILES, axis=1).T
         return out
-
-
-def denoising_errors(
-    weights: Weights, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor
-) -> torch.Tensor:
-    """Squared error of the network per coordinate, shape (runs, count): E‖(x̂ − x) √(1 + σ²)/σ‖² / 3(atoms − 1).
-
-    `clean` and `noise` have shape (runs, count, 3, atoms), in units of the molecule's size; the noise is centred here. Weighted as
-    by Karras et al. (2022), Table 1, with σ_data = 1.
-    """
-    sigma = sigma[..., None, None]
-    noise = noise - noise.mean(dim=3, keepdim=True)
-    root = (1 + sigma.square()).sqrt()
-    target = (clean * sigma - noise) / root  # (x − y / (1 + σ²)) √(1 + σ²) / σ
-    forces = displacement(weights, clean + sigma * noise, sigma[..., 0])
-    return (forces - target).square().sum(dim=(2, 3)) / (3 * (clean.shape[3] - 1))
-
-
-def denoised(weights: Weights, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The best guess of clean conformers: `noisy` (runs, count, 3, atoms) and the result in units of the molecule's size,
-    `sigma` (runs, count) likewise. Noisy atoms must be centred."""
-    sigma = sigma[..., None, None]
-    root = (1 + sigma.square()).sqrt()
-    return noisy / root.square() + sigma / root * displacement(weights, noisy, sigma[..., 0])
-
-
-def displacement(weights: Weights, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The network: forces along the lines between atoms, summed at each atom. `sigma` has shape (runs, count, 1)."""
-    ends = _ends(noisy.shape[3], noisy.device)
-    lines = noisy @ ends  # (runs, count, 3, pairs)
-    distances = (lines.square().sum(dim=2) + 1e-8).sqrt()
-    # Distances between noisy atoms are longer and vary more; 5 and 2 fit both few and many σ (exactly 6 − and 2 for small σ).
-    usual = (weights["distance_mean"].square() + 5 * sigma.square()).sqrt()
-    x = (distances - usual) / (weights["distance_sd"].square() + 2 * sigma.square()).sqrt()
-    centres = torch.linspace(math.log(LOWEST / 2), math.log(HIGHEST), FEATURES, device=noisy.device)
-    level = torch.exp(-0.5 * ((sigma.log() - centres) / (centres[1] - centres[0])).square())
-    first, *factors, gate = _layer(weights, "level", level).split(_widths(weights), dim=2)
-    h = torch.nn.functional.silu(_layer(weights, "into", x) + first)
-    for block, factor in enumerate(factors):
-        h = torch.addcmul(h, torch.nn.functional.silu(_layer(weights, f"block{block}", h)), factor)
-    forces = torch.addcmul(_layer(weights, "out", h), _layer(weights, "line", x), gate)
-    return (lines * (forces / distances)[:, :, None]) @ ends.T / math.sqrt(noisy.shape[3])
-
-
-def followed(
-    denoise: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], start: torch.Tensor, steps: int
-) -> torch.Tensor:
-    """The probability-flow equation dy/dσ = (y − x̂(y, σ)) / σ, from noise of the highest level to none, by Heun's method
-    (Karras et al. 2022, Algorithm 1 and eq. 5).
-
-    `start` has shape (runs, count, …) and variance HIGHEST² plus that of the data; `denoise` takes points and levels (runs, count).
-    """
-    ramp = np.linspace(0, 1, steps)
-    levels = (HIGHEST ** (1 / CURVE) + ramp * (LOWEST ** (1 / CURVE) - HIGHEST ** (1 / CURVE))) ** CURVE
-    ones, y = torch.ones(start.shape[:2], device=start.device), start
-    for now, later in zip(levels, [*levels[1:], 0.0], strict=True):
-        slope = (y - denoise(y, float(now) * ones)) / float(now)
-        tried = y + float(later - now) * slope
-        if later > 0:
-            second = (tried - denoise(tried, float(later) * ones)) / float(later)
-            tried = y + float(later - now) * 0.5 * (slope + second)
-        y = tried
-    return y
-
-
-@cache
-def _ends(atoms: int, device: torch.device) -> torch.Tensor:
-    """Matrix (atoms, pairs) with 1 at the first and −1 at the second atom of each pair: its product with coordinates gives the
-    lines between atoms, and that with its transpose sums forces at atoms."""
-    first, second = np.triu_indices(atoms, 1)
-    matrix = np.zeros((atoms, first.size), dtype=np.float32)
-    matrix[first, np.arange(first.size)], matrix[second, np.arange(first.size)] = 1, -1
-    return torch.from_numpy(matrix).to(device)
-
-
-def _widths(weights: Weights) -> list[int]:
-    """How the outputs of the noise level's layer are shared out: an offset, a factor for each block, one for the straight line."""
-    hidden, pairs = weights["out"].shape[1:]
-    return [hidden] * ((weights["level"].shape[2] - pairs) // hidden) + [pairs]
-
-
-def _layer(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
-    return torch.baddbmm(weights[f"{name}_bias"], x, weights[name])
-
-
-def _atoms(weights: Weights) -> int:
-    """The number of atoms whose pairs the distance vector lists."""
-    return (1 + math.isqrt(1 + 8 * weights["distance_mean"].shape[2])) // 2
-
-
-def _normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
-    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])

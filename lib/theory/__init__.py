@@ -3,7 +3,7 @@
 The Gaussian's are also found here; those of the other worlds under their module, such as `theory.regression`.
 """
 
-from lib.theory import discrete, regression
+from lib.theory import discrete, molecules, regression
 from lib.theory.gaussian import (
     EULER_SUM,
     accumulate_error_bound,
@@ -32,6 +32,7 @@ __all__ = [
     "growth_error_factor",
     "log_drift",
     "log_spread",
+    "molecules",
     "regression",
     "replace_growth_factor",
     "survival_bound",
