@@ -144,6 +144,11 @@ class Conformers(World):
     def _device(self) -> torch.device:
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
+    def settings(self):
+        import rdkit
+
+        return super().settings() | {"rdkit": rdkit.__version__}  # another version may draw other conformers
+
     def check(self, regimes, sizes, scores, named):
         for n in sizes:
             if n < 2:

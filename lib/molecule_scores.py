@@ -77,7 +77,7 @@ def torsion_angles(positions: np.ndarray, torsions: np.ndarray) -> np.ndarray:
 def circular_wasserstein(a: np.ndarray, b: np.ndarray) -> float:
     """1-Wasserstein distance in degrees between the empirical distributions of two sets of angles on the circle.
 
-    ∫ |F_a − F_b − α| over the circle, α the median of the difference: the best place to cut it open (Delon, Rabin and Gousseau
+    ∫ |F_a − F_b − α| over the circle, α the median of the difference: the best place to cut it open (Rabin, Delon and Gousseau
     2011).
     """
     points = np.unique(np.concatenate([a, b]) % 360)

@@ -1,6 +1,6 @@
 """The truth of the molecules and the sampler of the diffusion model against laws.
 
-Seeds were fixed before the first look. Every comparison allows four standard errors: a false-alarm rate of 6·10⁻⁵ each, nine of them
+Seeds were fixed before the first look. Every comparison allows four standard errors: a false-alarm rate of 6·10⁻⁵ each, eight of them
 in all.
 """
 
