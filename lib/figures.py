@@ -153,8 +153,8 @@ def overlay(
     low, high = np.quantile(laid.reshape(-1, 3), [0.01, 0.99], axis=0)
     reach = np.abs([low[1:], high[1:]]).max() + 0.3
     ax.set(xlim=(low[0] - 0.3, high[0] + 0.3), ylim=(-reach, reach), zlim=(-reach, reach))
-    ax.set_box_aspect((high[0] - low[0] + 0.6, 2 * reach, 2 * reach), zoom=1.45)
-    ax.view_init(elev=14, azim=-30)
+    ax.set_box_aspect((high[0] - low[0] + 0.6, 2 * reach, 2 * reach), zoom=1.5)
+    ax.view_init(elev=10, azim=-14)
     ax.set_axis_off()
 
 
