@@ -38,7 +38,7 @@ def rmsd(a: np.ndarray, b: np.ndarray, symmetries: np.ndarray) -> np.ndarray:
 
 
 def coverage_and_matching(samples: np.ndarray, truth: np.ndarray, symmetries: np.ndarray, threshold: float) -> dict:
-    """COV and MAT as the field reports them (Xu et al. 2022, eqs. 17 and 18; precision with the two sets exchanged).
+    """COV and MAT as the field reports them (Xu et al. 2022; precision is recall with the two sets exchanged).
 
     `coverage_recall`: share of true conformers with a sample within `threshold` Å; `matching_recall`: mean distance of a true
     conformer from its nearest sample, Å. Precision: share of samples near a true conformer, and their mean distance.
@@ -57,8 +57,8 @@ def coverage_and_matching(samples: np.ndarray, truth: np.ndarray, symmetries: np
 def threshold(name: str, count: int, temperature: float, references: int) -> float:
     """The distance, in Å, within which 90% of true conformers have one among twice as many other true ones.
 
-    The field's fixed thresholds, 0.5 Å and 1.25 Å, are meant for larger molecules: any butane is within the first of any other
-    of its kind. With this one the truth itself has a coverage of 0.9.
+    The field's fixed thresholds, 0.5 Å and 1.25 Å, are meant for larger molecules: a handful of butanes covers all others at
+    the first. With this one the truth itself has a coverage of 0.9.
     """
     truth = conformers(name, count, temperature)
     distances = rmsd(truth.train[: 2 * references], truth.test[:references], molecule(name).symmetries)
