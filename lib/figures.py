@@ -135,3 +135,60 @@ def finish(
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))  # there is no generation one and a half
     if legend:
         ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+
+ELEMENTS = {"C": "#444444", "N": "#0072B2", "O": "#D55E00"}
+
+
+def overlay(
+    ax: plt.Axes, positions: np.ndarray, bonds: np.ndarray, elements: tuple[str, ...], frame: tuple[int, int, int]
+) -> None:
+    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame` in one
+    plane: the middle one at the origin and the last on the axis."""
+    laid = _laid(positions, *frame)
+    for a, b in bonds:
+        gaps = np.full((len(laid), 1, 3), np.nan)
+        ax.plot(*np.concatenate([laid[:, [a, b]], gaps], axis=1).reshape(-1, 3).T, color=INK, linewidth=0.7, alpha=0.3)
+    colors = [ELEMENTS.get(element, "#777777") for element in elements] * len(laid)
+    ax.scatter(*laid.reshape(-1, 3).T, s=8, c=colors, alpha=0.7, linewidths=0, depthshade=False)
+    # Samples can be anywhere; the middle of them decides what is shown, and how large.
+    low, high = np.quantile(laid.reshape(-1, 3), [0.01, 0.99], axis=0)
+    reach = np.abs([low[1:], high[1:]]).max() + 0.3
+    ax.set(xlim=(low[0] - 0.3, high[0] + 0.3), ylim=(-reach, reach), zlim=(-reach, reach))
+    ax.set_box_aspect((high[0] - low[0] + 0.6, 2 * reach, 2 * reach), zoom=1.5)
+    ax.view_init(elev=10, azim=-14)
+    ax.set_axis_off()
+
+
+def conformers(
+    pictures: list[list[np.ndarray]],
+    bonds: np.ndarray,
+    elements: tuple[str, ...],
+    frame: tuple[int, int, int],
+    rows: list[str],
+    columns: list[str],
+) -> plt.Figure:
+    """A table of overlaid conformers: each cell of `pictures` holds positions (count, atoms, 3), see `overlay`."""
+    r, c = len(rows), len(columns)
+    fig, axes = plt.subplots(
+        r, c, figsize=(8.2, 8.2 * r / c), squeeze=False, subplot_kw={"projection": "3d", "computed_zorder": False}
+    )
+    for i, j in np.ndindex(r, c):
+        overlay(axes[i, j], pictures[i][j], bonds, elements, frame)
+        if i == 0:
+            axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
+        if j == 0:
+            axes[i, j].text2D(
+                0, 0.5, rows[i], rotation=90, va="center", ha="right", fontsize=9.5, transform=axes[i, j].transAxes
+            )
+    fig.subplots_adjust(left=0.05, right=1, top=0.95, bottom=0, wspace=0, hspace=0)
+    return fig
+
+
+def _laid(positions: np.ndarray, a: int, b: int, c: int) -> np.ndarray:
+    """Conformers (count, atoms, 3) turned so that b is at the origin, c on the first axis and a in the plane of the first two."""
+    x = positions - positions[:, [b]]
+    first = x[:, c] / np.linalg.norm(x[:, c], axis=1, keepdims=True)
+    second = x[:, a] - (x[:, a] * first).sum(axis=1, keepdims=True) * first
+    second /= np.linalg.norm(second, axis=1, keepdims=True)
+    return x @ np.stack([first, second, np.cross(first, second)], axis=2)

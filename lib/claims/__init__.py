@@ -62,6 +62,7 @@ CHAPTERS = {
     6: "images",
     7: "language",
     8: "kept",
+    9: "molecules",
     11: "limits",
     12: "web",
 }

@@ -3,7 +3,7 @@
 The Gaussian's are also found here; those of the other worlds under their module, such as `theory.regression`.
 """
 
-from lib.theory import discrete, limits, regression
+from lib.theory import discrete, limits, molecules, regression
 from lib.theory.gaussian import (
     EULER_SUM,
     accumulate_error_bound,
@@ -33,6 +33,7 @@ __all__ = [
     "limits",
     "log_drift",
     "log_spread",
+    "molecules",
     "regression",
     "replace_growth_factor",
     "survival_bound",
