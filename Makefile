@@ -16,7 +16,7 @@ unexport PYTHONHASHSEED
 
 RUN := .venv/bin/python
 
-.PHONY: help venv book test notebooks records sweep bench serve zip links clean
+.PHONY: help venv book test colab notebooks records sweep bench serve zip links clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -37,6 +37,9 @@ test: venv ## lint, unit, statistical, notebook and browser tests, then every ch
 	$(RUN) -m pytest -n 2 --dist loadgroup tests
 	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 	@$(RUN) tests/browser/chromium.py
+
+colab: venv ## begin every chapter in a clean environment with the versions that Colab has (Python 3.11 or 3.12)
+	@$(RUN) tests/colab/run.py
 
 notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)
 	@$(RUN) book/make.py notebooks $(ONLY)

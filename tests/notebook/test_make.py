@@ -148,4 +148,6 @@ def test_continuous_integration_runs_the_commands_of_the_readme(root):
     ran = re.findall(r"^step (.*)$", script, re.MULTILINE)
     first_screen = "\n".join((root / "README.md").read_text(encoding="utf-8").splitlines()[:40])
     promised = re.findall(r"^(make [a-z]+)", first_screen, re.MULTILINE)
-    assert ran == promised == ["make book", "make test"]
+    assert promised == ["make book", "make test"]
+    # The last one, which installs another environment, is nothing a reader has to wait for.
+    assert ran == [*promised, "make colab"]
