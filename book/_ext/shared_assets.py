@@ -17,7 +17,7 @@ ICON = re.compile(r'<(i|span) class="([^"]*\bfa-[^"]*)"(?! aria-hidden)')
 LINKED = re.compile(r'(?:src|href)="([^"#?]+)')
 IN_STYLE = re.compile(r"(?:url\(\s*[\"']?|@import\s*[\"'])([^\"')?#]+)")
 # The second format of a font, for browsers older than any that can show these pages.
-OLD_FONT = re.compile(r",\s*url\([^)]*\.ttf\)\s*format\([^)]*\)")
+OLD_FONT = re.compile(r",\s*url\([^)]*\.ttf[\"']?\)\s*format\([^)]*\)")
 # A summary of what was found is read from the page itself, which a browser refuses for a page opened from a folder.
 SEARCH_FROM_A_FOLDER = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 # Its menu offers speech and other ways to draw a formula, whose files are not shipped. The MathML for screen readers stays.

@@ -260,3 +260,26 @@ def test_the_zip_is_the_book_and_the_same_each_time(tmp_path, capsys):
     assert index == (HTML / "book" / "index.html").read_bytes()
     there = {f"replace-or-accumulate/{p.relative_to(HTML).as_posix()}" for p in HTML.rglob("*.html")}
     assert there <= set(names) and all(name.startswith("replace-or-accumulate/") for name in names)
+
+
+def test_a_chapter_links_words_of_the_glossary_once(page_path):
+    if not page_path.startswith("notebooks/"):
+        return
+    links = soup(page_path).select("article a.glossary")
+    assert len(links) >= 4
+    assert len({link["href"] for link in links}) == len(links)
+    assert all(link["href"].startswith("../book/glossary.html#term-") and len(link["title"]) > 10 for link in links)
+    assert soup(page_path).select("h1 a.glossary, h2 a.glossary, h3 a.glossary, a a, pre a.glossary") == []
+
+
+def test_figures_and_equations_are_numbered_once_in_the_book():
+    numbers = {"figure": [], "equation": []}
+    for path in sorted(HTML.glob("book/*.html")) + sorted(HTML.glob("notebooks/*.html")):
+        page = soup(path.relative_to(HTML).as_posix())
+        figures = page.select("article figure")
+        captions = [figure.select_one(".caption-number") for figure in figures]
+        assert all(captions), f"{path.name} has a figure without a number"
+        numbers["figure"] += [caption.get_text() for caption in captions]
+        numbers["equation"] += [e.get_text().strip("#¶ ") for e in page.select("article .eqno")]
+    for kind, found in numbers.items():
+        assert len(found) > 10 and len(set(found)) == len(found), kind
