@@ -73,8 +73,10 @@ def main():
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
         command = [python, HERE / "session.py", notebook, project, *(["--install"] if number == 0 else [])]
         done = subprocess.run(command, cwd=PLACE, env=environment, capture_output=True, text=True)
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        print("\n".join(lines[-1:] if done.returncode == 0 else lines[-25:]), flush=True)
+        lines = (
+            done.stdout.splitlines()[-1:] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()[-25:]
+        )
+        print("\n".join(lines), flush=True)
         if done.returncode:
             failed.append(notebook.stem)
     differing = {
