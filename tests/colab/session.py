@@ -6,6 +6,7 @@ Executes the setup cell as on Colab (it installs the project from the folder PRO
 --install it must find everything there), the parameters with small values, and the cells up to the first experiment.
 """
 
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -14,9 +15,10 @@ import sys
 import types
 
 # Whatever a chapter's parameter of this name is by default, a session's first experiment is this small.
-SMALL = {"n": 96, "m": 20, "runs": 8, "generations": 3, "steps": 4}
+SMALL = {"n": 64, "m": 20, "runs": 2, "generations": 2, "steps": 4}
 SMALL |= {"n_mixture": 60, "n_kernel": 40, "kernel_generations": 3, "notebook_runs": 10}
 SMALL |= {"words": 64, "word_generations": 2, "word_runs": 2, "base_blocks": 64, "base_steps": 4, "beams": 2}
+LEAST = {"04": {"runs": 8}}  # what a chapter says it needs at least
 ADDRESS = "https://github.com/someone/some-book"
 NO_EXPERIMENT = ("10", "13")  # these chapters read what the others have found
 
@@ -55,8 +57,9 @@ def main(notebook, project, install):
     matplotlib.use("Agg")
     from IPython.core.interactiveshell import InteractiveShell
 
-    sys.modules["google"] = types.ModuleType("google")
-    sys.modules["google.colab"] = types.ModuleType("google.colab")
+    for name in ("google", "google.colab"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__spec__ = importlib.machinery.ModuleSpec(name, None)  # packages look for it
     shell = InteractiveShell.instance()
 
     def run(source):
@@ -70,8 +73,8 @@ def main(notebook, project, install):
             continue
         run(source)
         if "parameters" in tags:
-            known = [name for name in SMALL if name in shell.user_ns]
-            run("\n".join(f"{name} = {SMALL[name]}" for name in known) or "pass")
+            small = SMALL | LEAST.get(number, {})
+            run("\n".join(f"{name} = {value}" for name, value in small.items() if name in shell.user_ns) or "pass")
         begun |= "notebook.begin(" in source
         if begun and "recurse(" in source and "def " not in source:
             experiments += 1
