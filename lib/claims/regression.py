@@ -74,7 +74,7 @@ def _meaning(results):
         word = SUPPORTED if theory.EULER_SUM * first < 1 else LIMITED
     return Finding(
         word,
-        f"for least squares, yes: the error follows a law with the bound π²/6, which is {theory.EULER_SUM * first:.2f} in units of |w*|², where predicting zero has 1",
+        f"for least squares, yes: the error follows a law with the bound π²/6 of the first fit's, which is {theory.EULER_SUM * first:.2f} where predicting zero has 1",
         found,
         "Least squares off its law; for a limit, a bound above the error of predicting zero.",
     )
@@ -133,7 +133,7 @@ def _universal(results):
             found = intervals.mean(risk, LEVEL)
     return Finding(
         SUPPORTED if follows == data.sizes["regime"] else NOT_SUPPORTED,
-        f"in {follows} of {data.sizes['regime']} shapes, on the same and on new inputs, it agrees with a law that is at most π²/6; the largest error is {found.estimate:.2f} first-fit errors. "
+        f"in {follows} of {data.sizes['regime']} shapes, on the same and on new inputs, it agrees with a law that is at most π²/6; the largest simulated error is {found.estimate:.2f} first-fit errors. "
         "Least squares only: of their class of estimators no other is tried here",
         found,
         "One shape off its law, at intervals that all hold together with 99%, or one law above π²/6.",

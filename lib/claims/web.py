@@ -137,7 +137,7 @@ def _access(results):
         f"with both, a tenth of each new batch real and everything kept, the error of a mean falls to {ends[BOTH]:.2f} first-fit errors by generation {t} and {share[BOTH]} of the states expected once are "
         f"known; without further real data it stays at {ends[WITHOUT_NEW]:.2f} and {share[WITHOUT_NEW]}, with them but without what is older at {ends[WITHOUT_OLD]:.1f} and {share[WITHOUT_OLD]}",
         late[BOTH],
-        "An error that does not fall from half of the fits to the last, or rare states that do not return, with both; for a limit, a fall and a return without one of the two.",
+        "An error that does not fall from half of the fits to the last, or rare states that do not return, with both; for a limit, a fall and a return without one of the two. Shown is the change of the error with both.",
     )
 
 

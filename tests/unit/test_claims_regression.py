@@ -129,3 +129,7 @@ def test_no_collapse_without_limits_takes_an_error_that_does_not_rise_and_a_sign
 def test_verdicts_do_not_hang_on_the_length_of_a_run(generations):
     short = {name: data.isel(generation=slice(generations)) for name, data in results().items() if name != "shapes"}
     assert verdicts(**short) == verdicts()
+
+
+def test_nothing_breaks_the_table_of_claims():
+    assert [name for name, finding in claims.judge(5, results()).items() if "|" in finding.measured] == []

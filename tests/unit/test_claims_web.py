@@ -135,3 +135,7 @@ def test_what_is_not_testable_says_what_was_measured():
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
     assert verdicts(**change)[claim] == expected
+
+
+def test_nothing_breaks_the_table_of_claims():
+    assert [name for name, finding in claims.judge(12, results()).items() if "|" in finding.measured] == []
