@@ -64,6 +64,7 @@ CHAPTERS = {
     7: "language",
     8: "kept",
     9: "molecules",
+    10: "definitions",
     11: "limits",
     12: "web",
     13: "journalists",
