@@ -11,6 +11,7 @@ regimes were independent. They share data, so these intervals are too wide rathe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +41,17 @@ ENDS = ["estimate", "low", "high"]
 class Experiment:
     """A data set of a chapter with Replace and Accumulate in it, and the score by which it is compared.
 
-    `worse` is +1 if the score rises in collapse and −1 if it falls. `biased` marks experiments of the chapter on limits, in which
-    each fit adds an error of its own beyond that of a finite sample. `setting` is what a regime's label says after the regime.
+    `worse` is +1 if the score rises in collapse and −1 if it falls. `kind` says what else errs besides the finite sample: nothing
+    ("sample"), a model that is smoothed, truncated or trained for a while ("model"), or an error that the chapter on limits adds on
+    purpose ("added"). `setting` is what a regime's label says after the regime.
     """
 
     label: str
     chapter: int
     group: str
     score: str
+    kind: str = "sample"
     worse: int = 1
-    biased: bool = False
     setting: str = ""
 
     def data(self, read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset | None:
@@ -63,22 +65,22 @@ class Experiment:
         return data
 
 
+KINDS = ("sample", "model", "added")
 EXPERIMENTS = (
     Experiment("Gaussian, error of the mean", 2, "regimes", "squared_mean_error"),
     Experiment("words of a text, missing mass", 3, "words", "missing_mass"),
-    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode", -1),
-    Experiment("kernel density, test loss", 4, "kde", "test_nll", setting="moons 0.5"),
+    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode", worse=-1),
     Experiment("least squares, excess risk", 5, "fixed", "excess_risk"),
-    Experiment("digits, test bound of a VAE", 6, "main", "test_nelbo"),
-    Experiment("words, loss of an n-gram", 7, "ngram", "test_perplexity"),
-    Experiment("text, loss of a transformer", 7, "transformer", "test_perplexity"),
-    Experiment("text, the paper's protocol", 8, "5 epochs", "test_perplexity"),
-    Experiment("molecules, denoising error", 9, "main", "denoising_error"),
     Experiment("Gaussian of web size", 12, "constant", "squared_mean_error"),
-    Experiment("temperature 0.8, variance", 11, "temperature", "trace_ratio", -1, True, "T = 0.8"),
-    Experiment("biased labels, coefficient", 11, "shift", "shrinkage", 1, True),
-    Experiment("counterexample, collapsed runs", 11, "counterexample_long", "collapsed", 1, True),
-    Experiment("smoothed n-gram, loss", 11, "ngram", "test_perplexity", 1, True),
+    Experiment("kernel density, test loss", 4, "kde", "test_nll", "model", setting="moons 0.5"),
+    Experiment("digits, test bound of a VAE", 6, "main", "test_nelbo", "model"),
+    Experiment("n-gram, test loss", 7, "ngram", "test_perplexity", "model"),
+    Experiment("transformer, test loss", 7, "transformer", "test_perplexity", "model"),
+    Experiment("the paper's protocol, test loss", 8, "5 epochs", "test_perplexity", "model"),
+    Experiment("molecules, denoising error", 9, "main", "denoising_error", "model"),
+    Experiment("temperature 0.8, variance", 11, "temperature", "trace_ratio", "added", -1, "T = 0.8"),
+    Experiment("biased labels, coefficient", 11, "shift", "shrinkage", "added"),
+    Experiment("counterexample, collapsed runs", 11, "counterexample_long", "collapsed", "added"),
 )
 
 
@@ -121,6 +123,16 @@ def table(folder: str | Path | None = None) -> xr.Dataset:
 def source(claim: claims.Claim) -> str:
     """Who made a claim: the first source that it names."""
     return next((who for begin, who in SOURCES.items() if claim.source.startswith(begin)), OTHERS)
+
+
+def posts(source: str) -> set[int]:
+    """Posts of the thread that a claim's source names, by the mark that ends each: "thread, 7/N to 9/N" is 7, 8 and 9."""
+    found = set()
+    for part in source.split(";"):
+        if "thread" in part:
+            numbers = [int(n) for n in re.findall(r"(\d+)/N", part)]
+            found |= set(range(numbers[0], numbers[-1] + 1)) if " to " in part else set(numbers)
+    return found
 
 
 def course(data: xr.Dataset, regime: str, score: str, log: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
@@ -196,7 +208,7 @@ def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
         {
             "share": (("experiment", "regime", "end"), share),
             "rise_low": ("experiment", rise),
-            "biased": ("experiment", [e.biased for e, _ in known]),
+            "kind": ("experiment", [e.kind for e, _ in known]),
             "chapter": ("experiment", [e.chapter for e, _ in known]),
             "fits": ("experiment", [int(data["generation"].values[-1]) for _, data in known]),
         },
@@ -215,7 +227,7 @@ def collapses(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
             said = [found[name].collapses for name in ("catastrophic", "variance")]
             answers[i, j] = 1 if True in said else 0 if False in said else -1
     return xr.Dataset(
-        {"answer": (("experiment", "regime"), answers)},
+        {"answer": (("experiment", "regime"), answers), "kind": ("experiment", [e.kind for e, _ in known])},
         {"experiment": [e.label for e, _ in known], "regime": ["Replace", "Accumulate"]},
     )
 

@@ -112,6 +112,17 @@ def code(claim: Claim) -> str:
     return f"{judge.__module__.replace('.', '/')}.py: {judge.__name__}"
 
 
+def dossier(claim: Claim, found: Mapping) -> str:
+    """Everything about one verdict, as a Markdown item: what was claimed and where, what was found, the predicate, and what would
+    change it. `found` is a stored finding, or a `Finding` as `asdict` gives it."""
+    ends = found["interval"]
+    interval = f" (99% interval {Interval(**ends):.3g})" if ends else ""
+    return (
+        f"- **{claim.statement}** {claim.source}: {claim.paper}. *Verdict*: **{found['verdict']}**. *Found*: {found['measured']}{interval}. "
+        f"*What would change it*: {found['change']} *Predicate*: `{code(claim)}`, for the claim `{claim.id}`."
+    )
+
+
 def to_json(findings: Mapping[str, Finding]) -> list[dict]:
     """Findings as plain values, for a chapter's stored results."""
     return [{"id": name} | asdict(finding) for name, finding in findings.items()]

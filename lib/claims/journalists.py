@@ -11,13 +11,15 @@ import numpy as np
 
 from lib import claims
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
-from lib.intervals import Interval, number, proportion
+from lib.intervals import Interval, number
 
 MARGIN, HALF = (
     0.1,
     0.5,
 )  # of what Replace does: below the first, next to nothing is left of it; below the second, it is mitigated
+GAUSSIAN = "Gaussian, error of the mean"  # the experiment in which no model is misspecified
 PREMISES = ("thread-accumulates", "thread-quality")  # what the thread says about practice, and nobody has measured
+PLAIN = ("sample", "model")  # experiments in which no error is added on purpose
 FLAT = 0.05  # a log variance that changes by less has not collapsed
 # What a data team can do, and the claim that says what it is worth.
 MEASURES = {
@@ -38,10 +40,10 @@ def verdict_of(results, claim: str) -> str:
     return str(results["ledger"]["verdict"].sel(claim=claim).item())
 
 
-def shares(results, regime: str = "Accumulate", biased: bool = False) -> dict[str, Interval]:
+def shares(results, regime: str = "Accumulate", kinds: tuple[str, ...] = PLAIN) -> dict[str, Interval]:
     """The effect of a regime as a share of Replace's, by experiment, where it can be told."""
     effects = results["effects"]
-    chosen = effects["share"].sel(regime=regime).isel(experiment=np.flatnonzero(effects["biased"].values == biased))
+    chosen = effects["share"].sel(regime=regime).isel(experiment=np.isin(effects["kind"].values, kinds))
     found = {str(name): _interval(chosen.sel(experiment=name).values) for name in chosen["experiment"].values}
     return {name: interval for name, interval in found.items() if not np.isnan(interval.low)}
 
@@ -96,37 +98,43 @@ def _threat(results):
     return Finding(
         _practice(results, judged),
         f"what practice is has not been measured. If it is as the thread says, “no collapse” is, in {len(verdicts)} judgements of this book, {_count(verdicts)}",
-        proportion(bad, len(verdicts), LEVEL),
-        "Measurements of what is kept and filtered in practice. With them, the verdicts on accumulating decide. Shown is the share of judgements that do not support it.",
+        None,
+        "Measurements of what is kept and filtered in practice. With them, the verdicts on accumulating decide: all supported, for a verdict without limits; half of them not, for none.",
     )
 
 
 def _serious(results):
-    """The paper's counterpart to the thread's answer, judged by the same rule."""
+    """The paper's counterpart to the thread's answer, judged by the same rule: by the regime that is in use, once that is known."""
+    premises = [verdict_of(results, name) for name in PREMISES]
+    in_use = "Replace" if verdict_of(results, "thread-accumulates") == NOT_SUPPORTED else "Accumulate"
     answers = results["collapse"]["answer"]
-    yes, decided = (int((answers.sel(regime="Replace") >= k).sum()) for k in (1, 0))
-    judged = SUPPORTED if yes and 2 * yes > decided else LIMITED if yes else NOT_SUPPORTED
+    count = {r: tuple(int((answers.sel(regime=r) >= k).sum()) for k in (1, 0)) for r in ("Replace", "Accumulate")}
+    yes, decided = count[in_use]
+    judged = SUPPORTED if yes > HALF * decided else LIMITED if yes else NOT_SUPPORTED
     return Finding(
-        _practice(results, judged),
-        f"if old data are thrown away, a catastrophic error or a collapsed variance is seen in {yes} of {decided} experiments that can tell; whether they are thrown away has not been measured",
-        proportion(yes, decided, LEVEL) if decided else None,
+        NOT_TESTABLE if NOT_TESTABLE in premises else judged,
+        f"a catastrophic error or a collapsed variance is seen in {count['Replace'][0]} of {count['Replace'][1]} experiments that can tell if old data are thrown away, and in "
+        f"{count['Accumulate'][0]} of {count['Accumulate'][1]} if they are kept; which of the two happens has not been measured",
+        None,
         "The same measurements. With them, what is seen in the regime that is in use decides.",
     )
 
 
 def _destroy(results):
-    answers = results["collapse"]["answer"]
+    data = results["collapse"]
+    answers, added = data["answer"], data["kind"].values == "added"
     yes = {r: int((answers.sel(regime=r) == 1).sum()) for r in ("Replace", "Accumulate")}
     decided = {r: int((answers.sel(regime=r) >= 0).sum()) for r in ("Replace", "Accumulate")}
+    purpose = int((answers.sel(regime="Accumulate").values[added] == 1).sum())
     if not min(decided.values()):
         return Finding(NOT_TESTABLE, "no experiment can tell", None, "A score of risk or of variance.")
-    found = proportion(yes["Accumulate"], decided["Accumulate"], LEVEL)
-    word = NOT_SUPPORTED if not sum(yes.values()) else SUPPORTED if found.low > HALF else LIMITED
+    most = yes["Accumulate"] > HALF * decided["Accumulate"]
     return Finding(
-        word,
-        f"a catastrophic error or a collapsed variance is seen in {yes['Replace']} of {decided['Replace']} experiments under Replace, and in {yes['Accumulate']} of {decided['Accumulate']} under Accumulate",
-        found,
-        "None in either regime, for no support; most of the experiments under Accumulate, for a verdict without limits. Shown is the share under Accumulate.",
+        SUPPORTED if most else LIMITED if sum(yes.values()) else NOT_SUPPORTED,
+        f"a catastrophic error or a collapsed variance is seen in {yes['Replace']} of {decided['Replace']} experiments under Replace and in {yes['Accumulate']} of {decided['Accumulate']} under Accumulate, of which {purpose} add an "
+        "error at each fit",
+        None,
+        "None in either regime, for no support; more than half of the experiments under Accumulate, for a verdict without limits.",
     )
 
 
@@ -141,7 +149,7 @@ def _covariance(results):
         word = LIMITED if max(abs(growing.low), abs(growing.high)) < FLAT else SUPPORTED
     return Finding(
         word,
-        f"at a fixed {n} samples the median variance is {number(np.exp(fixed.estimate), '.1g')} of the first fit's after {fits[0]} fits (law {number(np.exp(law), '.1g')}), e-fold in about {2 * n}; with sets as "
+        f"at a fixed {n} samples the median variance is {number(np.exp(fixed.estimate), '.1g')} of the first fit's after {fits[0]} fits (law {number(np.exp(law), '.1g')}), e-fold in about {n - 1}; with sets as "
         f"large and growing as those of the Llama models it has changed by less than {number(max(abs(growing.low), abs(growing.high)), '.1g')} of itself after {fits[1]}",
         fixed,
         "A log variance off its exact drift; for a verdict without limits, a collapse at the size of practice too.",
@@ -150,13 +158,10 @@ def _covariance(results):
 
 def _fixed_size(results):
     sizes = results["sizes"]["train_size"]
-    growth = {
-        r: float(sizes.sel(regime=r).isel(generation=-1) / sizes.sel(regime=r).isel(generation=0))
-        for r in ("Replace", "Keep(0.1)")
-    }
+    growth = {r: float(sizes.sel(regime=r)[-1] / sizes.sel(regime=r)[0]) for r in ("Replace", "Keep(0.1)")}
     return Finding(
         SUPPORTED if set(growth.values()) == {1.0} else NOT_SUPPORTED,
-        f"the last set of the protocol is {growth['Replace']:g} times the first with nothing kept, and {growth['Keep(0.1)']:g} times with a tenth kept",
+        f"the last set of the protocol holds {growth['Replace']:g} times as many samples as the first where nothing is kept, and {growth['Keep(0.1)']:g} times where a tenth is",
         None,
         "A protocol of the paper in which the set grows.",
     )
@@ -165,7 +170,8 @@ def _fixed_size(results):
 def _compute(results):
     return Finding(
         NOT_TESTABLE,
-        f"counts of processors are not measured here; what a fixed budget does to an accumulated pool is: {verdict_of(results, 'kazdan-slow')} that it decays slowly",
+        "nothing in this book counts processors; what a fixed budget does to an accumulated pool is judged in chapter 2, where “slowly rather than explosively” is "
+        + verdict_of(results, "kazdan-slow"),
         None,
         "Published training budgets, model by model, beside the sizes of their sets.",
     )
@@ -185,14 +191,25 @@ def _avoid(results):
 
 def _ubiquity(results):
     effects = results["effects"]
-    rises = effects["rise_low"].values
+    rises = effects["rise_low"].values[np.isin(effects["kind"].values, PLAIN)]
     hit = int((rises > 0).sum())
-    word = SUPPORTED if hit == rises.size else LIMITED if 2 * hit > rises.size else NOT_SUPPORTED
+    return Finding(
+        SUPPORTED if hit == rises.size else LIMITED if 2 * hit > rises.size else NOT_SUPPORTED,
+        f"where old data are thrown away the score gets worse in {hit} of {rises.size} experiments, by more than its 99% interval",
+        None,
+        "An experiment in which Replace does no harm that can be told from noise; half of them, for no support.",
+    )
+
+
+def _inevitable(results):
+    replaced, kept = (verdict_of(results, claim) for claim in ("nature-variance", "thread-gaussian"))
+    left = shares(results)[GAUSSIAN]
+    word = NOT_SUPPORTED if replaced == NOT_SUPPORTED else SUPPORTED if kept == NOT_SUPPORTED else LIMITED
     return Finding(
         word,
-        f"where old data are thrown away the score gets worse in {hit} of {rises.size} experiments of this book",
-        proportion(hit, rises.size, LEVEL),
-        "An experiment in which Replace does no harm that can be told from noise; half of them, for no support.",
+        f"that the Gaussian collapses at a fixed size, with old data thrown away, is {replaced}; that it keeps its variance where they are kept is {kept}, and {left.estimate:.1%} of what Replace adds to its error is added there",
+        left,
+        "A Gaussian that keeps its variance under Replace, for no support; for a verdict without limits, one that loses it under Accumulate too. Shown is the share of Replace's effect.",
     )
 
 
@@ -305,6 +322,14 @@ CLAIMS = (
         "Where old data are thrown away, the decay is found in every kind of generative model.",
         "its “ubiquity among all learned generative models”",
         _ubiquity,
+    ),
+    Claim(
+        "nature-inevitable",
+        13,
+        "Shumailov et al. 2024, introduction",
+        "Model collapse is inevitable, even if nothing but the finite sample is at fault.",
+        "“this process is inevitable, even for cases with almost ideal conditions”",
+        _inevitable,
     ),
     Claim(
         "nature-irreversible",
