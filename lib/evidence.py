@@ -67,20 +67,20 @@ class Experiment:
 
 KINDS = ("sample", "model", "added")
 EXPERIMENTS = (
-    Experiment("Gaussian, error of the mean", 2, "regimes", "squared_mean_error"),
-    Experiment("words of a text, missing mass", 3, "words", "missing_mass"),
-    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode", worse=-1),
-    Experiment("least squares, excess risk", 5, "fixed", "excess_risk"),
-    Experiment("Gaussian of web size", 12, "constant", "squared_mean_error"),
-    Experiment("kernel density, test loss", 4, "kde", "test_nll", "model", setting="moons 0.5"),
-    Experiment("digits, test bound of a VAE", 6, "main", "test_nelbo", "model"),
-    Experiment("n-gram, test loss", 7, "ngram", "test_perplexity", "model"),
-    Experiment("transformer, test loss", 7, "transformer", "test_perplexity", "model"),
-    Experiment("the paper's protocol, test loss", 8, "5 epochs", "test_perplexity", "model"),
-    Experiment("molecules, denoising error", 9, "main", "denoising_error", "model"),
-    Experiment("temperature 0.8, variance", 11, "temperature", "trace_ratio", "added", -1, "T = 0.8"),
-    Experiment("biased labels, coefficient", 11, "shift", "shrinkage", "added"),
-    Experiment("counterexample, collapsed runs", 11, "counterexample_long", "collapsed", "added"),
+    Experiment("Gaussian, mean", 2, "regimes", "squared_mean_error"),
+    Experiment("words, missing mass", 3, "words", "missing_mass"),
+    Experiment("mixture, rare mode", 4, "gmm", "smallest_mode", worse=-1),
+    Experiment("least squares, risk", 5, "fixed", "excess_risk"),
+    Experiment("Gaussian, web size", 12, "constant", "squared_mean_error"),
+    Experiment("kernels, loss", 4, "kde", "test_nll", "model", setting="moons 0.5"),
+    Experiment("VAE, test bound", 6, "main", "test_nelbo", "model"),
+    Experiment("n-gram, loss", 7, "ngram", "test_perplexity", "model"),
+    Experiment("transformer, loss", 7, "transformer", "test_perplexity", "model"),
+    Experiment("the protocol, loss", 8, "5 epochs", "test_perplexity", "model"),
+    Experiment("molecules, error", 9, "main", "denoising_error", "model"),
+    Experiment("temperature, variance", 11, "temperature", "trace_ratio", "added", -1, "T = 0.8"),
+    Experiment("biased labels, bias", 11, "shift", "shrinkage", "added"),
+    Experiment("counterexample, runs", 11, "counterexample_long", "collapsed", "added"),
 )
 
 

@@ -17,7 +17,7 @@ MARGIN, HALF = (
     0.1,
     0.5,
 )  # of what Replace does: below the first, next to nothing is left of it; below the second, it is mitigated
-GAUSSIAN = "Gaussian, error of the mean"  # the experiment in which no model is misspecified
+GAUSSIAN = "Gaussian, mean"  # the experiment in which no model is misspecified
 PREMISES = ("thread-accumulates", "thread-quality")  # what the thread says about practice, and nobody has measured
 PLAIN = ("sample", "model")  # experiments in which no error is added on purpose
 FLAT = 0.05  # a log variance that changes by less has not collapsed

@@ -183,5 +183,5 @@ def test_experiments_find_what_the_chapters_have_left():
     lost = [e.label for e in EXPERIMENTS if e.chapter in there and e.data(read) is None]
     assert lost == []
     found = effects(read)
-    assert found["rise_low"].sel(experiment="Gaussian, error of the mean") > 0
+    assert found["rise_low"].sel(experiment="Gaussian, mean") > 0
     assert found["share"].sel(regime="Accumulate").notnull().any("end").sum() > found.sizes["experiment"] / 2
