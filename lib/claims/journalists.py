@@ -26,7 +26,7 @@ MEASURES = {
     "Keep the data, all of it": "thread-keep-all",
     "Choose models on real data that were held out": "nature-validation",
     "Mark what is generated, so that it can be weighed": "he-golden",
-    "Go on adding new real data": "thread-no-threat-web",
+    "Go on adding new real data": "nature-access-web",
     "Verify what is generated before it is kept": "thread-quality-filters",
 }
 
