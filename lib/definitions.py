@@ -34,7 +34,8 @@ TAILS = (
     "vocabulary_coverage",
 )  # of these only the missing mass rises in collapse
 MODES = ("between_modes",)  # share of what a model produces that lies between the modes of the truth
-HALLUCINATIONS = ("off_support",)  # share of what a model produces that the truth never does
+# Share of what a model produces that the truth never does; of these only the share of valid samples falls in collapse.
+HALLUCINATIONS = ("off_support", "valid_share")
 
 CATASTROPHE = (
     10.0  # times the first fit's excess risk; for losses, a typical real sample is that many times less probable
@@ -272,7 +273,8 @@ def _hallucination(data, regime):
 
 
 def _risen(found):
-    rise = found.contrast({-1: 1.0, 0: -1.0})
+    sign = -1.0 if found.score == "valid_share" else 1.0
+    rise = found.contrast({-1: sign, 0: -sign})
     if not np.isfinite(rise.low):
         return Answer(None, found.score, "a rise needs more than one run to be seen")
     said = f"{found.score} goes from {number(found.centre[0], '.2g')} to {number(found.centre[-1], '.2g')}"

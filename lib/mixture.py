@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
+from scipy.spatial import Delaunay
 from scipy.special import logsumexp
+from scipy.stats import chi2
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -58,6 +60,13 @@ class Shape:
         mean, scale = self.moments
         label = np.cumsum(self.weights) - np.array(self.weights) / 2
         return (self.place(label, label) - mean) / scale
+
+    def between(self, points: np.ndarray) -> np.ndarray:
+        """Whether points (…, d), standardised, lie between the modes: in their convex hull, and farther from each than 99% of its
+        own points are."""
+        gaps = (points[..., None, :] - self.modes) * self.moments[1] / self.noise
+        far = (gaps**2).sum(axis=-1).min(axis=-1) > chi2.ppf(0.99, self.dimension)
+        return far & (Delaunay(self.modes).find_simplex(points) >= 0)
 
     def rows(self, runs: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """Independent points, each coordinate standardised by its true mean and standard deviation; shape (runs, size, d)."""
@@ -189,8 +198,10 @@ class GMM(_Density):
 
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`, means over
     coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth: 1, 0, 1). For
-    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes, and
-    `mode_diversity`, Σp(1−p) of these shares over its true value.
+    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes, whichever
+    that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the last of several),
+    `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples that lie in the
+    convex hull of the true modes and outside every region about one of them that holds 99% of its own points.
 
     Extras: `mode_weights` (data with modes only), the shares themselves, and `shown`, three hundred samples.
     """
@@ -217,7 +228,9 @@ class GMM(_Density):
     @property
     def scores(self) -> tuple[str, ...]:
         common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
-        return (*common, "smallest_mode", "mode_diversity") if self.shape.weights else common
+        return (
+            (*common, "smallest_mode", "rare_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        )
 
     @property
     def extras(self) -> dict[str, tuple[str, ...]]:
@@ -263,11 +276,14 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        if {"smallest_mode", "mode_diversity", "mode_weights", "shown"} & set(names):
+        of_modes = {"smallest_mode", "rare_mode", "mode_diversity", "mode_weights"}
+        if (of_modes | {"between_modes", "shown"}) & set(names):
             points = self.sample(model, self.score_samples, None, rng).values
             if "shown" in names:
                 out["shown"] = points[:, :SHOWN]
-        if {"smallest_mode", "mode_diversity", "mode_weights"} & set(names):
+            if "between_modes" in names:
+                out["between_modes"] = self.shape.between(points).mean(axis=1)
+        if of_modes & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
@@ -276,6 +292,7 @@ class GMM(_Density):
             known = {
                 "mode_weights": p,
                 "smallest_mode": p.min(axis=1),
+                "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),
             }
             out |= {name: known[name] for name in names if name in known}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ import xarray as xr
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from lib import checkpoint, claims, figures, records
+from lib import checkpoint, claims, figures, intervals, records
 from lib.checks import among
 
 # How many times the laptop's work the paper's scale is, from the sizes in a chapter's second cell, where the work is that of one
@@ -94,6 +95,37 @@ def recorded(name: str) -> records.Record | None:
     found = records.record(name)
     say(records.not_recorded(name) if found is None else f"*{found.line}*")
     return found
+
+
+def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> None:
+    """Show a recorded data set as one table for each parameter set that was run: scores at the first and the last generation by
+    regime, with the 95% interval over the runs that were kept whole.
+
+    `data` is one of `Record.data`; `scores` maps the names of scores to a label and a format, such as {"test_nelbo": ("test
+    bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
+    """
+    whole = records.whole_runs(data)
+    for score in scores:
+        among("scores", score, tuple(map(str, whole.data_vars)))
+    axes = [dim for dim in next(whole[s].dims for s in scores) if dim not in records.SERIES]
+    for place in itertools.product(*(whole[axis].values for axis in axes)):
+        arm = whole.sel(dict(zip(axes, place, strict=True)))
+        named = ", ".join(f"{axis} = `{value}`" for axis, value in zip(axes, place, strict=True))
+        regimes, last = arm["regime"].values, int(arm["generation"][-1])
+        lines = [
+            "| score | *generation 1* | " + " | ".join(map(str, regimes)) + " |",
+            "|---" * (len(regimes) + 2) + "|",
+        ]
+        for score, (label, spec) in scores.items():
+            ends = [
+                arm[score].isel(regime=0, generation=0),
+                *(arm[score].sel(regime=r).isel(generation=-1) for r in regimes),
+            ]
+            lines.append(f"| {label} | " + " | ".join(f"{intervals.mean(end):{spec}}" for end in ends) + " |")
+        say(
+            f"*Recorded*{', ' + named if named else ''}: generation {last} by regime, {arm.sizes['run']} runs.\n\n"
+            + "\n".join(lines)
+        )
 
 
 def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):

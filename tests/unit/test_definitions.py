@@ -162,6 +162,10 @@ def test_hallucination_and_modes_need_a_score_of_their_own():
     data = dataset(0, off_support={"X": 0.01 * t}, between_modes={"X": np.full(T, 0.01)})
     found = judge(data, "X")
     assert found["hallucination"].collapses is True and found["modes"].collapses is False
+    fewer_valid = dataset(0, valid_share={"X": 1 - 0.01 * t})
+    assert judge(fewer_valid, "X")["hallucination"].collapses is True
+    more_valid = dataset(0, valid_share={"X": 0.5 + 0.01 * t})
+    assert judge(more_valid, "X")["hallucination"].collapses is False
     assert found["increase"].collapses is None and found["variance"].collapses is None
 
 

@@ -87,6 +87,7 @@ def test_scores_of_a_mixture_that_is_the_truth():
     assert_allclose(found["squared_mean_error"], 0, atol=1e-12)
     assert_allclose(found["mode_diversity"], 1, atol=0.05)
     assert_allclose(found["smallest_mode"], 0.1, atol=0.03)
+    assert_allclose(found["rare_mode"], found["mode_weights"][:, 2])
     assert_allclose(found["mode_weights"].sum(axis=1), 1)
     assert found["shown"].shape == (2, 300, 2)
     density = sum(
@@ -98,6 +99,20 @@ def test_scores_of_a_mixture_that_is_the_truth():
     points = world.sample(model, 100_000, None, np.random.default_rng(1)).values
     assert_allclose(points.mean(axis=1), 0, atol=0.02)
     assert_allclose(points.var(axis=1), 1, atol=0.02)
+
+
+def test_what_lies_between_modes():
+    shape = GMM("uneven_blobs").shape
+    places = np.concatenate([shape.modes, shape.modes.mean(axis=0, keepdims=True), 3 * shape.modes])
+    assert shape.between(places).tolist() == [False] * 3 + [True] + [False] * 3
+    # Of the real points 1% lie farther than the limit from their own mode, and less than half of those in the triangle.
+    share = shape.between(shape.rows(1, 200_000, np.random.default_rng(2))).mean()
+    assert 0 < share < 0.005
+    # Components that have run together are between the modes; a set that has lost two of three modes is not.
+    for places, expected in ((shape.modes.mean(axis=0, keepdims=True), 1), (shape.modes[:1], 0)):
+        model = GMMModel(np.ones((2, 1)), np.stack([places] * 2), np.full((2, 1, 1, 1), 1e-4) * np.eye(2))
+        found = GMM("uneven_blobs", components=1).score(model, np.random.default_rng(3), ("between_modes",))
+        assert_allclose(found["between_modes"], expected)
 
 
 def test_a_world_without_modes_has_no_scores_of_modes():
