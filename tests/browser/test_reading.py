@@ -158,7 +158,12 @@ def test_print_is_clean(browser, page_path):
            .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
     )
     assert pale == []
+    page.evaluate("addEventListener('beforeprint', () => (window.printed = document.documentElement.dataset.theme))")
     assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page_path == "404.html" or page.evaluate("[window.printed, document.documentElement.dataset.theme]") == [
+        "light",
+        "dark",
+    ]
     context.close()
 
 
