@@ -11,6 +11,7 @@ from offline_page import note
 
 PICTURE = "_images/argument.png"
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*?\bsrc="([^"]+)"[^>]*>)', re.DOTALL)
+CITATION = re.compile(r" \[[^\]]*\b(?:19|20)\d\d\]")
 LONGEST = 200  # characters of a description that others show
 # Paper is white whatever the screen was; a drawing in the page has to be told.
 LIGHT_ON_PAPER = """
@@ -74,7 +75,7 @@ def describe(body):
     """What a page is about: what the reader will see if it says so, else the beginning of its first paragraph."""
     paragraphs = [" ".join(p.get_text().split()) for p in BeautifulSoup(body, "html.parser").find_all("p")]
     told = [p for p in paragraphs if p.startswith("You will see")] or [p for p in paragraphs if len(p) >= 60]
-    text = (told or paragraphs or [""])[0]
+    text = CITATION.sub("", (told or paragraphs or [""])[0])
     return text if len(text) <= LONGEST else text[: LONGEST - 2].rsplit(" ", 1)[0] + " …"
 
 

@@ -182,6 +182,17 @@ def test_a_shared_link_shows_a_card(page_path):
     assert not figures or urljoin(page_path, said["og:image"]) == figures[0]
 
 
+def test_the_address_of_the_book_itself_leads_to_its_front_page(visit):
+    door, front = soup("index.html"), soup("book/index.html")
+    said, meant = (
+        {m["property"]: m["content"] for m in page.find_all("meta", property=True)} for page in (door, front)
+    )
+    assert set(said) == set(meant) and said["og:title"] == door.title.get_text() == "Replace or Accumulate?"
+    assert (HTML / said["og:image"]).is_file()
+    page = visit("index.html").page
+    page.wait_for_url("**/book/index.html")
+
+
 @pytest.mark.parametrize("address", ["nothing.html", "notebooks/nothing.html", "book/a/b/nothing"])
 def test_a_wrong_address_leads_to_the_books_own_page(browser, served, address):
     page = browser.new_page()
