@@ -111,7 +111,7 @@ def _functional(results):
     return Finding(
         word,
         f"with sets so large that sampling noise is nothing, {sum(moved)} of {total} steps between the first {STEPS} fits go further in the same direction: of a variance "
-        f"(temperature), a coefficient (ridge) and a bias of labels, under Replace and under Accumulate. After {data.sizes['generation']} fits "
+        f"(temperature), a coefficient (ridge) and a bias of labels, under Replace and under Accumulate. After {int(data['generation'][-1])} fits "
         f"{left['Accumulate'].estimate:.2f} of the variance is left under Accumulate and {number(left['Replace'].estimate, '.1g')} under Replace; without a bias, {still[1].estimate:.3f}",
         left["Accumulate"],
         "Steps that come to an end, in one of the three for a verdict with limits; or a variance that moves as much without a bias.",
@@ -128,7 +128,7 @@ def _recurring(results):
     law = limits.tempered_variance(Accumulate(), n, t, degree)[-1]
     factor = float(ridge.attrs["factor"])
     kept = intervals.mean(_at(ridge, "shrinkage", "Accumulate"), LEVEL)
-    kept_law = factor * limits.recurring_factor(Accumulate(), factor, ridge.sizes["generation"])[-1]
+    kept_law = factor * limits.recurring_factor(Accumulate(), factor, int(ridge["generation"][-1]))[-1]
     bias = intervals.mean(_at(shift, "shrinkage", "Accumulate") - 1, LEVEL)
     bias_law = limits.recurring_shift(Accumulate(), int(shift["generation"][-1]))[-1]
     steady = [variance.low > 0.9, kept.low > 0.9 * factor, bias.high < 0.5]
@@ -333,7 +333,7 @@ def _small_sample(results):
         word = NOT_SUPPORTED
     return Finding(
         word,
-        f"unbiased estimates of {d} dimensions from n = {n}: after {data.sizes['generation']} fits {left['Accumulate'].estimate:.2f} of the first fit's total variance is left under Accumulate and {number(left['Replace'].estimate, '.1g')} "
+        f"unbiased estimates of {d} dimensions from n = {n}: after {int(data['generation'][-1])} fits {left['Accumulate'].estimate:.2f} of the first fit's total variance is left under Accumulate and {number(left['Replace'].estimate, '.1g')} "
         f"under Replace (medians). The rank is {int(ranks['Accumulate'].min())} of {d}, as for the first sample refitted ({int(ranks['RealOnly(refit)'].min())}): what is missing is lost to the first sample, not to the recursion",
         left["Accumulate"],
         f"A median below {MOST:g} under Accumulate; with limits, a rank below that of the first sample. Not testable if Replace keeps {LEFT:.0%} of the variance.",
@@ -352,7 +352,7 @@ def _words(results):
         word = SUPPORTED if back.low > MOST else LIMITED
     return Finding(
         word,
-        f"{first.mean():.1%} of a text's running words are not among the first {int(results['words'].attrs['n'])}, and after {results['words'].sizes['generation']} fits {own.mean():.1%} under Accumulate ({replaced.mean():.1%} under Replace), all of it lost "
+        f"{first.mean():.1%} of a text's running words are not among the first {int(results['words'].attrs['n'])}, and after {int(results['words']['generation'][-1])} fits {own.mean():.1%} under Accumulate ({replaced.mean():.1%} under Replace), all of it lost "
         f"to the first sample; with a fifth of new data real {fresh.mean():.1%}: {back.estimate:.0%} of it is back",
         back,
         f"A word lost later under Accumulate, or none brought back; for a verdict without limits, {MOST:.0%} or more brought back.",
