@@ -21,7 +21,7 @@ from lib.theory import limits
 CLOSE = 0.03  # of itself, or 0.003: how far a large set may lie from a law for infinitely large ones
 STEPS = 10  # fits that are looked at one by one for an error that recurs
 SLOW = 1.25  # a variance that grows by less than this factor when the fits double grows slowly
-RARELY = 0.01  # a share of runs below this counts as none
+RARELY = 0.02  # a share of runs below this counts as none
 MOST = 0.5
 ARRIVED = 0.9  # share of what a verifier likes best from which on a model holds its belief
 
