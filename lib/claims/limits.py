@@ -288,7 +288,7 @@ def _quality(results):
     return Finding(
         word,
         f"where data accumulate, an honest filter takes wrong answers from {truth[2]:.0%} to {honest[1].estimate:.1%} and one with a taste to {taste[1].estimate:.1%}, better than the real data; the taste also takes good "
-        f"answers that it likes less from {truth[1]:.0%} to {taste[0].estimate:.0%}. Under Replace an honest filter leaves {number(end['Replace', 'honest'][1].estimate, '.1g')} wrong: here discarding old data is better",
+        f"answers that it likes less from {truth[1]:.0%} to {taste[0].estimate:.0%}. Under Replace an honest filter leaves {end['Replace', 'honest'][1].estimate:.1%} wrong: here discarding old data is better",
         honest[1],
         "Wrong answers that do not become fewer; for a verdict without limits, no loss of good ones under a filter with a taste. Which filters are in use is a question about practice.",
     )
@@ -369,8 +369,10 @@ def _text(results):
         return [after - before for before, after in itertools.pairwise(values)]
 
     def levels(label):
-        *_, before, after = rises(label)
-        return intervals.mean(after - LEVELLING * before, LEVEL).high < 0
+        """Whether the later half of the doublings adds less than a rise that shrinks by LEVELLING with each of them would."""
+        steps = rises(label)
+        half = len(steps) // 2
+        return intervals.mean(sum(steps[half:]) - LEVELLING**half * sum(steps[:half]), LEVEL).high < 0
 
     own, part, copies = (
         f"{r}, {label}"
@@ -391,7 +393,7 @@ def _text(results):
         f"{int(attrs['blocks'])} blocks of {int(attrs['words'])} words: under Accumulate the loss rises by {listed(own)} nats a word from one doubling of the fits to the next, to {doublings[-1]}, and does not level off. Copies of the real "
         f"text, without any model's error, raise it by {listed(copies)}: the fit takes repeats for evidence. Fits to as many blocks of the same pool as there were real ones level off: {listed(part)}",
         total,
-        f"No rise under Accumulate, or a last doubling with less than {LEVELLING:g} of the rise before it, for a verdict without limits; for none, copies that do no harm, or parts of the pool that do not level off either.",
+        f"No rise under Accumulate, or rises that shrink to less than {LEVELLING:g} of themselves with each doubling, for a verdict without limits; for none, copies that do no harm, or parts of the pool that do not level off either.",
     )
 
 
