@@ -93,7 +93,7 @@ def _functional(results):
     level, moved, total = _together(6 * (STEPS - 1)), [], 0
     for _, data, score, label in _courses(results):
         for regime in ("Replace", "Accumulate"):
-            values = data[score].sel(regime=label(regime)).values[:STEPS]
+            values = data[score].sel(regime=label(regime)).transpose("generation", "run").values[:STEPS]
             found = [intervals.difference(after, before, level) for before, after in itertools.pairwise(values)]
             total += len(found)
             moved.append(max(sum(f.low > 0 for f in found), sum(f.high < 0 for f in found)))
@@ -236,7 +236,9 @@ def _breakdown(results):
         NOT_TESTABLE if all(sides) else NOT_SUPPORTED,
         f"for labels alone it is Bayes' rule, and the simulation checks no more than the code: of what is kept most is right up to a share of wrong labels of {below:.2f}, and most is wrong from "
         f"{min(p for p in errors if p > point):.2f} on; p* is {point:.2f}. Their claim is about classifiers and language models trained on it, of which there are none here",
-        kept[errors.index(below)],
+        intervals.mean(
+            data["probabilities"].sel(regime=f"Replace, wrong = {below:.3g}").isel(generation=1, state=1), LEVEL
+        ),
         "Classifiers trained on verified labels on either side of p*.",
     )
 
