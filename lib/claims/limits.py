@@ -343,7 +343,7 @@ def _small_sample(results):
 
 
 def _words(results):
-    missing = results["words"]["missing_mass"].isel(generation=-1)
+    missing = results["unseen"]["missing_mass"].isel(generation=-1)
     first, own, fresh, replaced = (
         missing.sel(regime=r).values for r in ("RealOnly(refit)", "Accumulate", "Accumulate(0.2 fresh)", "Replace")
     )
@@ -354,7 +354,7 @@ def _words(results):
         word = SUPPORTED if back.low > MOST else LIMITED
     return Finding(
         word,
-        f"{first.mean():.1%} of a text's running words are not among the first {int(results['words'].attrs['n'])}, and after {int(results['words']['generation'][-1])} fits {own.mean():.1%} under Accumulate ({replaced.mean():.1%} under Replace), all of it lost "
+        f"{first.mean():.1%} of a text's running words are not among the first {int(results['unseen'].attrs['words'])}, and after {int(results['unseen']['generation'][-1])} fits {own.mean():.1%} under Accumulate ({replaced.mean():.1%} under Replace), all of it lost "
         f"to the first sample; with a fifth of new data real {fresh.mean():.1%}: {back.estimate:.0%} of it is back",
         back,
         f"A word lost later under Accumulate, or none brought back; for a verdict without limits, {MOST:.0%} or more brought back.",
@@ -376,10 +376,7 @@ def _text(results):
         half = len(steps) // 2
         return intervals.mean(sum(steps[half:]) - LEVELLING**half * sum(steps[:half]), LEVEL).high < 0
 
-    own, part, copies = (
-        f"{r}, {label}"
-        for r, label in (("Accumulate", "sampled"), ("AccumulateSubsample", "sampled"), ("Accumulate", "copied"))
-    )
+    own, part, copies = "Accumulate", "AccumulateSubsample", "Accumulate, copied"
     total, copied = (intervals.mean(sum(rises(label)), LEVEL) for label in (own, copies))
     if total.low <= 0 or levels(own):
         word = SUPPORTED
