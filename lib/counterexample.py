@@ -64,10 +64,6 @@ class Spiked(World):
                 "rate", self.rate, f"at least {36 / (self.n * EDGE):.3g} at n={self.n}, so that the spike is an atom"
             )
 
-    def settings(self):
-        """Every setting. `n` is called `family_n`: what `recurse` calls n is the size of a set."""
-        return {"family_n" if name == "n" else name: value for name, value in super().settings().items()}
-
     def real(self, runs, size, rng, used):
         return Rows(child(rng, used).random((runs, size)))
 
