@@ -198,7 +198,8 @@ class GMM(_Density):
 
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`, means over
     coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth: 1, 0, 1). For
-    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes,
+    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes, whichever
+    that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the last of several),
     `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples that lie in the
     convex hull of the true modes and outside every region about one of them that holds 99% of its own points.
 
@@ -227,7 +228,9 @@ class GMM(_Density):
     @property
     def scores(self) -> tuple[str, ...]:
         common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
-        return (*common, "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        return (
+            (*common, "smallest_mode", "rare_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        )
 
     @property
     def extras(self) -> dict[str, tuple[str, ...]]:
@@ -273,13 +276,14 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        if {"smallest_mode", "mode_diversity", "between_modes", "mode_weights", "shown"} & set(names):
+        of_modes = {"smallest_mode", "rare_mode", "mode_diversity", "mode_weights"}
+        if (of_modes | {"between_modes", "shown"}) & set(names):
             points = self.sample(model, self.score_samples, None, rng).values
             if "shown" in names:
                 out["shown"] = points[:, :SHOWN]
             if "between_modes" in names:
                 out["between_modes"] = self.shape.between(points).mean(axis=1)
-        if {"smallest_mode", "mode_diversity", "mode_weights"} & set(names):
+        if of_modes & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
@@ -288,6 +292,7 @@ class GMM(_Density):
             known = {
                 "mode_weights": p,
                 "smallest_mode": p.min(axis=1),
+                "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),
             }
             out |= {name: known[name] for name in names if name in known}

@@ -87,6 +87,7 @@ def test_scores_of_a_mixture_that_is_the_truth():
     assert_allclose(found["squared_mean_error"], 0, atol=1e-12)
     assert_allclose(found["mode_diversity"], 1, atol=0.05)
     assert_allclose(found["smallest_mode"], 0.1, atol=0.03)
+    assert_allclose(found["rare_mode"], found["mode_weights"][:, 2])
     assert_allclose(found["mode_weights"].sum(axis=1), 1)
     assert found["shown"].shape == (2, 300, 2)
     density = sum(
