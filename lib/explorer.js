@@ -1182,9 +1182,9 @@ const MARKS = {
 };
 
 const CSS = `
-.explorer { --ink: #222222; --soft: #565656; --grid: #e4e4e4; --edge: #767676; --ground: #ffffff; --card: #f6f6f6; --focus: #0b57c4;
+.explorer { --ink: #222222; --soft: #565656; --grid: #e4e4e4; --edge: #767676; --ground: var(--pst-color-background, #ffffff); --card: #f6f6f6; --focus: #0b57c4;
   color: var(--ink); background: var(--ground); color-scheme: light; font: 15px/1.45 system-ui, sans-serif; container-type: inline-size; }
-DARK { --ink: #ececec; --soft: #b9b9b9; --grid: #3a3d42; --edge: #8f949b; --ground: #16181c; --card: #22252a; --focus: #7fb0f5;
+DARK { --ink: #ececec; --soft: #b9b9b9; --grid: #3a3d42; --edge: #8f949b; --ground: var(--pst-color-background, #16181c); --card: #22252a; --focus: #7fb0f5;
   color-scheme: dark; }
 .explorer *, .explorer *::before { box-sizing: border-box; }
 .explorer fieldset { border: 1px solid var(--grid); border-radius: 6px; background: var(--card); margin: 0; padding: .35rem .75rem .6rem; min-width: 0; }
@@ -1208,7 +1208,10 @@ DARK { --ink: #ececec; --soft: #b9b9b9; --grid: #3a3d42; --edge: #8f949b; --grou
 .explorer input[type="checkbox"] { width: 1.1rem; height: 1.1rem; margin: 0; accent-color: var(--focus); }
 .explorer :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .explorer .line { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; }
-.explorer .seed { width: 8.5rem; }
+.explorer .seed { flex: 1 1 4rem; min-width: 0; width: 4rem; }
+.explorer .field .line { flex-wrap: nowrap; }
+.explorer .line button { flex: none; }
+.explorer button svg { display: block; margin: auto; fill: currentColor; }
 .explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .2rem 0; padding: 0; list-style: none; font-size: .9rem; }
 .explorer .legend li { display: flex; align-items: center; gap: .4rem; margin: 0; }
 .explorer .charts { display: grid; grid-template-columns: minmax(0, 1fr); gap: .4rem 1rem; }
@@ -1270,7 +1273,7 @@ function styleSheet() {
 // ---------------------------------------------------------------- charts
 
 const LEFT = 56;
-const RIGHT = 10;
+const RIGHT = 14;
 const TOP = 24;
 const BOTTOM = 36;
 
@@ -1613,9 +1616,9 @@ const PANELS = {
     runs: series(10, 5000),
     keys:
       "Thick: the median over runs, and in the density the fit that has the medians of mean and variance. Band: 5 to 95% of runs. " +
-      "Dotted: the mean over runs. Thin dark: the exact law, that is, the mean of the variance, the root mean square of the drift on " +
-      "both sides, and the true density. Dashed dark, where it is known: the exact geometric mean of the variance. Thin coloured: " +
-      "the first five runs.",
+      "Dotted: the mean over runs. Thin, in the colour of the text: the exact law, that is, the mean of the variance, the root mean " +
+      "square of the drift on both sides, and the true density; dashed, where it is known, the geometric mean of the variance. Thin " +
+      "and coloured, in the density: the first five runs.",
     layout: "charts three",
     draw(holders, wide, narrow, curves, settled) {
       const variance = curves.map((c) => ({
@@ -1691,7 +1694,7 @@ const PANELS = {
     sizes: series(10, 1e5, [1, 1.5, 2, 3, 5, 7]),
     runs: series(2, 500),
     keys:
-      "Thick: the median over runs. Band: 5 to 95% of runs. Dotted: the mean over runs. Thin dark: the exact law of the mean. For the " +
+      "Thick: the median over runs. Band: 5 to 95% of runs. Dotted: the mean over runs. Thin, in the colour of the text: the exact law of the mean. For the " +
       "number of words it is known here when everything is thrown away, when everything is kept and for real data; diversity has one " +
       "nearly everywhere.",
     layout: "charts two",
@@ -1783,6 +1786,28 @@ function swatch(name) {
   return svg;
 }
 
+// What the buttons show; drawn, because not every font has these signs.
+const ICONS = {
+  "To the first generation": "M2,2H4V14H2ZM14,2V14L5,8Z",
+  "One generation back": "M12,2V14L3,8Z",
+  Play: "M3,1.5V14.5L14,8Z",
+  Pause: "M3,2H6.5V14H3ZM9.5,2H13V14H9.5Z",
+  "One generation on": "M4,2V14L13,8Z",
+  "To the last generation": "M12,2H14V14H12ZM2,2V14L11,8Z",
+};
+
+function named(button, name) {
+  button.innerHTML = `<svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
+  for (const attribute of ["aria-label", "title"]) button.setAttribute(attribute, name);
+  return button;
+}
+
+function lawSwatch(kind) {
+  const svg = swatch(NONE);
+  svg.innerHTML = `<path class="${kind}" d="M1,6H29"/>`;
+  return svg;
+}
+
 // ---------------------------------------------------------------- mounting
 
 const SLICE = 60; // milliseconds of work before the page gets its turn
@@ -1841,16 +1866,16 @@ export function mount(element, options = {}) {
   const scrubRow = row("generation", scrub);
   scrubRow.className = "scrub";
   const scrubLabel = scrubRow.querySelector("label");
-  const button = (text, name, work) => make("button", { type: "button", "aria-label": name, title: name, onclick: work }, text);
-  const play = button("▶", "Play", () => (timer ? pause() : start()));
+  const button = (name, work) => named(make("button", { type: "button", onclick: work }), name);
+  const play = button("Play", () => (timer ? pause() : start()));
   const transport = make(
     "div",
     { class: "transport", role: "group", "aria-label": "Generations" },
-    button("⏮", "To the first generation", () => moveTo(1)),
-    button("◀", "One generation back", () => moveTo(state.t - 1)),
+    button("To the first generation", () => moveTo(1)),
+    button("One generation back", () => moveTo(state.t - 1)),
     play,
-    button("▷", "One generation on", () => moveTo(state.t + 1)),
-    button("⏭", "To the last generation", () => moveTo(state.generations)),
+    button("One generation on", () => moveTo(state.t + 1)),
+    button("To the last generation", () => moveTo(state.generations)),
     scrubRow,
   );
   const legend = make("ul", { class: "legend" });
@@ -2026,6 +2051,8 @@ export function mount(element, options = {}) {
     movers = kind.draw(holders, width, narrow, curves, settledAt);
     legend.replaceChildren(
       ...curves.map((c) => make("li", {}, swatch(c.regime), `${c.regime}${c.variant ? " (dashed, hollow)" : ""}`)),
+      make("li", {}, lawSwatch("law"), "exact law"),
+      ...(curves.some((c) => c.law.typical) ? [make("li", {}, lawSwatch("law typical"), "exact geometric mean")] : []),
     );
     message.textContent = problems.join(" ");
     moveTo(state.t, false);
@@ -2073,16 +2100,14 @@ export function mount(element, options = {}) {
       moveTo(state.t + jump);
       if (state.t >= state.generations) pause();
     }, pace);
-    play.textContent = "⏸";
-    for (const name of ["aria-label", "title"]) play.setAttribute(name, "Pause");
+    named(play, "Pause");
   }
 
   function pause() {
     if (!timer) return;
     clearInterval(timer);
     timer = 0;
-    play.textContent = "▶";
-    for (const name of ["aria-label", "title"]) play.setAttribute(name, "Play");
+    named(play, "Play");
     moveTo(state.t);
   }
 
