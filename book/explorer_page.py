@@ -42,7 +42,9 @@ def simulated(panel, world, **asked):
     from lib.recursion import recurse
     from lib.regimes import Accumulate, Replace
 
-    return recurse(world, {"Replace": Replace(), "Accumulate": Accumulate()}, progress=False, **defaults(panel), **asked)
+    return recurse(
+        world, {"Replace": Replace(), "Accumulate": Accumulate()}, progress=False, **defaults(panel), **asked
+    )
 
 
 def laws(law, given, **more):
@@ -163,8 +165,8 @@ def module():
     script = MODULE.read_text(encoding="utf-8") + (
         "\n// The page itself: what stands there without JavaScript gives way to the panels.\n"
         f"const table = {table};\n"
-        'for (const [panel, words] of Object.entries({ gaussian: null, words: table })) {\n'
-        '  const element = document.querySelector(`.explorer-${panel}`);\n'
+        "for (const [panel, words] of Object.entries({ gaussian: null, words: table })) {\n"
+        "  const element = document.querySelector(`.explorer-${panel}`);\n"
         "  element.explorer = mount(element, { panel, words, link: true });\n"
         "}\n"
     )

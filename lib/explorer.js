@@ -1589,7 +1589,7 @@ function regimeControls(title, swatch, optional, changed) {
     return label(regime);
   };
   return {
-    element: make("fieldset", {}, make("legend", {}, swatch, ` ${title}`), row("data", menu), about, holder),
+    element: make("fieldset", {}, make("legend", {}, swatch, ` ${title}`), row("regime", menu), about, holder),
     read,
     write(name) {
       if (read() === name && about.textContent) return; // a slider that is being moved stays as it is

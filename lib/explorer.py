@@ -63,8 +63,9 @@ def regime_of(label: str) -> Regime:
     """
     if label in _PLAIN:
         return _PLAIN[label]
-    name, _, inside = str(label).removesuffix(")").partition("(")
-    words = [word.strip() for word in inside.split(",")]
+    found = re.fullmatch(r"(\w+)\((.*)\)", str(label))
+    name, inside = found.groups() if found else ("", "")
+    words = inside.split(", ")
     try:
         if name == "Accumulate":
             shares = dict(reversed(re.fullmatch(r"(\S+) (fresh|kept)", word).groups()) for word in words)
@@ -81,7 +82,9 @@ def regime_of(label: str) -> Regime:
         if "is not allowed" in str(error):  # the regime's own refusal says more
             raise
     known = ", ".join(_PLAIN)
-    refuse("regime", label, f"{known}, or Accumulate, Keep, FreshReal and Mixture with shares, as str(regime) writes them")
+    refuse(
+        "regime", label, f"{known}, or Accumulate, Keep, FreshReal and Mixture with shares, as str(regime) writes them"
+    )
 
 
 @cache
@@ -143,7 +146,7 @@ class Explorer(anywidget.AnyWidget):
         given = {name: default for name, (_, _, default) in RANGES[panel].items()} | settings
         for name in RANGES[panel]:
             given[name] = _ranged(panel, name, given[name])
-        given.setdefault("t", given["generations"])
+        given["t"] = _generation(given.get("t", given["generations"]), given["generations"])
         for name in ("a", "b"):
             if name in given:
                 given[name] = _label(name, given[name])
@@ -167,11 +170,8 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("t")
     def _generation(self, proposal):
-        most = RANGES[self.panel]["generations"][1]
-        value = whole("t", proposal["value"], 1)
-        if value > most:
-            refuse("t", value, f"a whole number from 1 to {most}")
-        return value
+        # The controls may raise the number of generations together with t, so only the end of its range binds here.
+        return _generation(proposal["value"], RANGES[self.panel]["generations"][1])
 
 
 def _ranged(panel: str, name: str, value: Any) -> int:
@@ -180,6 +180,12 @@ def _ranged(panel: str, name: str, value: Any) -> int:
     if number > most:
         refuse(name, value, f"a whole number from {least} to {most}")
     return number
+
+
+def _generation(value: Any, last: int) -> int:
+    if whole("t", value, 1) > last:
+        refuse("t", value, f"a whole number from 1 to {last}")
+    return int(value)
 
 
 def _label(name: str, value: Any) -> str:
