@@ -81,7 +81,7 @@ def gaussian(path):
         "gaussian",
         "Two panels over the generations. Left, the variance of the fit on a logarithmic axis: it falls under Replace and stays near the "
         "truth under Accumulate. Right, the drift of the mean: its band widens under Replace and stays narrow under Accumulate.",
-        f"What the explorer shows at first: {told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact "
+        f"The settings that the explorer starts with, simulated by the book: {told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact "
         "laws, of the mean of the variance and of the root mean square of the drift. The controls need JavaScript.",
         ("generation", "regime", "median variance", "5%", "95%", "exact mean"),
         rows,
@@ -106,7 +106,7 @@ def words(path):
     for regime in data["regime"].values:
         figures.trajectory(axes[0], support.sel(regime=regime), law=exact[regime])
         figures.trajectory(axes[1], diversity.sel(regime=regime), law=chance[regime])
-    axes[0].set_yscale("log")
+    axes[0].set(yscale="log", ylim=(10, 1000))
     axes[1].set_ylim(0, 1.1)
     figures.finish(axes[0], ylabel="words a model can still say", legend=False)
     figures.finish(axes[1], ylabel="diversity (truth = 1)", legend=False)
@@ -122,7 +122,7 @@ def words(path):
         "Two panels over the generations. Left, the number of words a model can still say, on a logarithmic axis: it falls under Replace and "
         "stays where the first sample left it under Accumulate. Right, the diversity: it falls slowly under Replace and hardly under "
         "Accumulate.",
-        f"What the explorer shows at first: {told(given)}. Median and 5 to 95% of runs; thin dark lines are the exact laws of the "
+        f"The settings that the explorer starts with, simulated by the book: {told(given)}. Median and 5 to 95% of runs; thin dark lines are the exact laws of the "
         "mean. Diversity is the chance that two words differ. The controls need JavaScript.",
         ("generation", "regime", "median words", "5%", "95%", "exact mean"),
         rows,

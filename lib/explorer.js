@@ -1285,7 +1285,7 @@ function say(x) {
   if (size >= 1e-3 && size < 1e5) return String(Number(x.toPrecision(3))).replace("-", "−");
   const [digits, power] = x.toExponential(1).split("e");
   const raised = [...String(Number(power))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
-  return `${Number(digits)}·10${raised}`.replace("-", "−");
+  return `${Number(digits) === 1 ? "" : `${Number(digits)}·`}10${raised}`.replace("-", "−");
 }
 
 function niceStep(span, count) {
@@ -1541,7 +1541,7 @@ function tick(text, changed) {
 const PARAMETERS = {
   Accumulate: { fresh: [0, "new real share"], kept: [1, "original kept"] },
   Keep: { share: [0.1, "share kept"], redraw: [true, "drawn anew at each generation"] },
-  FreshReal: { share: [0.1, "share of new real"] },
+  FreshReal: { share: [0.1, "new real share"] },
   RealOnly: { grow: [true, "n new real samples at each generation"] },
   Mixture: {
     beta: [0.3, "β, previous set"],
@@ -1840,8 +1840,8 @@ export function mount(element, options = {}) {
     const menu = make(
       "select",
       { onchange: changed },
-      make("option", { value: "mle" }, "maximum likelihood (1/N)"),
-      make("option", { value: "unbiased" }, "unbiased (1/(N−1))"),
+      make("option", { value: "mle" }, "MLE: 1/N"),
+      make("option", { value: "unbiased" }, "unbiased: 1/(N−1)"),
     );
     controls.estimator = { element: row("estimator", menu), read: () => menu.value, write: (v) => (menu.value = v) };
   }
@@ -2022,9 +2022,10 @@ export function mount(element, options = {}) {
           entry.all = Object.fromEntries(kind.series.map((s) => [s, summary(entry.result[s], entry.result.runs)]));
           delete entry.job;
         }
-        if (entry.result.runs < state.runs) {
-          problems.push(`${entry.regime} draws every sample by itself, which takes long at this n: ${entry.result.runs} runs instead of ${state.runs}.`);
-        }
+      }
+      for (const { regime, result } of pending) {
+        if (result.runs === state.runs) continue;
+        problems.push(`${regime} draws every sample by itself, which takes long at this n: ${result.runs} runs instead of ${state.runs}.`);
       }
       root.removeAttribute("aria-busy");
       curves = pending;
