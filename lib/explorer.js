@@ -30,7 +30,7 @@ export const SETTINGS = {
   words: {
     a: { regime: true, start: "Replace" },
     b: { regime: true, none: true, start: "Accumulate" },
-    n: { least: 10, most: 1e5, start: 1000 },
+    n: { least: 10, most: 1e6, start: 1000 },
     runs: { least: 2, most: 500, start: 20 },
     generations: { least: 2, most: 500, start: 100 },
     seed: { least: 0, most: 2 ** 32 - 1, start: 1 },
@@ -366,18 +366,20 @@ function digammaMinusLog(x) {
 // form is used. `words` is the table of frequencies.
 export function supportLaw(regime, words, n, generations) {
   const p = plan(regime, n);
-  const seen = (size) => {
-    let sum = 0;
-    for (const [count, states] of words.classes) sum -= states * Math.expm1(size * Math.log1p(-count / words.total));
-    return sum;
-  };
   if (regime.name === "RealOnly" && regime.grow) {
-    return Float64Array.from({ length: generations }, (_, i) => seen(n * (i + 1)));
+    return Float64Array.from({ length: generations }, (_, i) => seen(words, n * (i + 1)));
   }
   const everything = p.union === n && p.real(2) === 0; // the first sample and what it implies, for ever
-  if (everything) return new Float64Array(generations).fill(seen(n));
+  if (everything) return new Float64Array(generations).fill(seen(words, n));
   const replaced = p.newest(2) === n && p.newest(3) === n && p.union < 0 && !p.subsample;
   return replaced ? replaceSupport(words, n, generations) : null;
+}
+
+// Expected number of distinct words among `size` real ones.
+function seen(words, size) {
+  let sum = 0;
+  for (const [count, states] of words.classes) sum -= states * Math.expm1(size * Math.log1p(-count / words.total));
+  return sum;
 }
 
 const EXACT_BELOW = 1000; // ancestors: the chain is exact up to so many, and a normal law with exact moments above
@@ -603,12 +605,64 @@ function chiSquare(k) {
   }
 }
 
+// The remainder of Stirling's formula for ln k!: exact where k is small.
+const STIRLING = Float64Array.from({ length: 10 }, (_, k) => {
+  let factorial = 1;
+  for (let i = 2; i <= k; i++) factorial *= i;
+  return Math.log(factorial) - (k + 0.5) * Math.log(k + 1) + k + 1 - 0.5 * Math.log(2 * Math.PI);
+});
+
+function stirling(k) {
+  if (k < 10) return STIRLING[k];
+  const square = (k + 1) * (k + 1);
+  return (1 / 12 - (1 / 360 - 1 / 1260 / square) / square) / (k + 1);
+}
+
+// Successes in n trials of probability p: by inversion where few are expected, else by transformed rejection (Hörmann 1993, BTRS).
+function binomial(n, p) {
+  if (p > 0.5) return n - binomial(n, 1 - p);
+  const q = 1 - p;
+  const odds = p / q;
+  if (n * p < 10) {
+    let chance = Math.exp(n * Math.log1p(-p));
+    let u = uniform();
+    let k = 0;
+    while (u > chance && k < n) {
+      u -= chance;
+      k++;
+      chance *= ((n - k + 1) / k) * odds;
+    }
+    return k;
+  }
+  const deviation = Math.sqrt(n * p * q);
+  const b = 1.15 + 2.53 * deviation;
+  const a = -0.0873 + 0.0248 * b + 0.01 * p;
+  const c = n * p + 0.5;
+  const inner = 0.92 - 4.2 / b;
+  const alpha = (2.83 + 5.1 / b) * deviation;
+  const mode = Math.floor((n + 1) * p);
+  for (;;) {
+    const u = uniform() - 0.5;
+    const v = uniform();
+    const edge = 0.5 - Math.abs(u);
+    const k = Math.floor(((2 * a) / edge + b) * u + c);
+    if (edge >= 0.07 && v <= inner) return k;
+    if (k < 0 || k > n) continue;
+    const bound =
+      (mode + 0.5) * Math.log((mode + 1) / (odds * (n - mode + 1))) +
+      (n + 1) * Math.log((n - mode + 1) / (n - k + 1)) +
+      (k + 0.5) * Math.log((odds * (n - k + 1)) / (k + 1)) +
+      (stirling(mode) + stirling(n - mode) - stirling(k) - stirling(n - k));
+    if (Math.log((v * alpha) / (a / (edge * edge) + b)) <= bound) return k;
+  }
+}
+
 // For tests of the samplers themselves.
-export function draws(kind, size, seed, degrees = 1) {
+export function draws(kind, size, seed, ...given) {
   beginRun(seed, 0);
   stream(SAMPLE);
-  const one = { uniform, normal, chiSquare: () => chiSquare(degrees) }[kind];
-  return Float64Array.from({ length: size }, one);
+  const one = { uniform, normal, chiSquare, binomial }[kind];
+  return Float64Array.from({ length: size }, () => one(...given));
 }
 
 // ---------------------------------------------------------------- simulation
@@ -616,21 +670,24 @@ export function draws(kind, size, seed, degrees = 1) {
 // Draws of single points or words that one regime may ask for; more would keep the reader waiting.
 export const MOST_POINTS = 2e7;
 
-// Points (or words) that a regime draws in one run.
-function pointsPerRun(panel, p, n, generations) {
-  if (panel === "words") {
-    let sum = n;
-    for (let t = 2; t <= generations; t++) sum += p.newest(t) + p.real(t) + p.original + p.previous + (p.subsample ? n : 0);
-    return sum;
+// Points or words that a regime draws in one run, or as many as would take the same time.
+function pointsPerRun(panel, p, { n, generations }, words) {
+  if (needsPoints(p)) {
+    if (panel === "words") return generations * (p.subsample ? 3 * n : 2 * n);
+    return n + generations * (p.subsample ? 2 * n : Math.min(p.original, n - p.original) + (p.previous ? 2 * n : 0));
   }
-  if (!needsPoints(p)) return 0;
-  const drawn = p.subsample ? 2 * n : Math.min(p.original, n - p.original) + (p.previous ? 2 * n : 0);
-  return n + generations * drawn;
+  if (panel === "gaussian") return 0;
+  // Counts take as long as there are words that can be there: at most those that all real samples together will have shown.
+  const states = text(words).bag.length;
+  const fresh = p.real(2);
+  const there = seen(words, n + fresh * generations);
+  return n + generations * ((p.newest(2) ? there : 0) + (fresh > 2 * states ? states : fresh));
 }
 
 // Fewer runs where a regime needs points and n is large. Below two there is no band, and the regime is refused.
-function affordable(panel, p, { n, runs, generations }) {
-  const each = pointsPerRun(panel, p, n, generations);
+function affordable(panel, p, given, words) {
+  const { n, runs } = given;
+  const each = pointsPerRun(panel, p, given, words);
   const most = each ? Math.floor(MOST_POINTS / each) : runs;
   if (most < 2) {
     const instead = "fewer samples or generations: this regime draws each one by itself";
@@ -643,10 +700,11 @@ function affordable(panel, p, { n, runs, generations }) {
 // `result` holds a value for each generation and run, generation by generation.
 function job(panel, given, regime, words) {
   const p = plan(regime, given.n);
-  const runs = affordable(panel, p, given);
+  const runs = affordable(panel, p, given, words);
   const result =
     panel === "gaussian" ? gaussianResult(given.generations, runs) : wordsResult(given.generations, runs, words);
-  const one = panel === "words" ? wordsRun(p, given, words) : needsPoints(p) ? pointsRun(p, given) : momentsRun(p, given);
+  const [byMoments, byPoints] = panel === "gaussian" ? [momentsRun, pointsRun] : [countsRun, tokensRun];
+  const one = (needsPoints(p) ? byPoints : byMoments)(p, given, words);
   // A few runs at a time are written to lines of their own: one by one they would touch a page of memory for every number.
   const names = PANELS[panel].series;
   const { generations } = given;
@@ -939,7 +997,7 @@ function takeOriginal(original, n, k, whole, wantRows) {
   moments[0] = k;
 }
 
-// ---- words. A model says each word as often as its training set does, so to sample from it is to pick from that set.
+// ---- words. A model says each word as often as its training set does.
 
 const wordsResult = (generations, runs, words) => ({
   runs,
@@ -949,117 +1007,176 @@ const wordsResult = (generations, runs, words) => ({
   present: new Uint8Array(generations * words.shown.length),
 });
 
-// Every word of the text by its rank, as often as it occurs: real data are picked from it.
-function tokens(words) {
-  if (!words.tokens) {
-    const all = new Int32Array(words.total);
-    let [at, rank] = [0, 0];
-    for (const [count, states] of words.classes) {
-      for (let k = 0; k < states; k++, rank++) for (let c = 0; c < count; c++) all[at++] = rank;
-    }
-    words.tokens = all;
-    words.states = rank;
-    words.diversity = 1 - words.classes.reduce((sum, [count, states]) => sum + states * (count / words.total) ** 2, 0);
+// Words by their rank and how often each is there; `list` names those that are, `squares` is the sum of the squared counts.
+class Bag {
+  constructor(states) {
+    this.counts = new Float64Array(states);
+    this.list = new Int32Array(states);
+    this.length = this.size = this.squares = 0;
   }
-  return words.tokens;
+
+  put(rank, k) {
+    const had = this.counts[rank];
+    if (had === 0) this.list[this.length++] = rank;
+    this.counts[rank] = had + k;
+    this.squares += k * (2 * had + k);
+    this.size += k;
+  }
+
+  clear() {
+    for (let i = 0; i < this.length; i++) this.counts[this.list[i]] = 0;
+    this.length = this.size = this.squares = 0;
+  }
+
+  pour(into) {
+    for (let i = 0; i < this.length; i++) into.put(this.list[i], this.counts[this.list[i]]);
+  }
+
+  // Draw `size` words with replacement: a multinomial, as one binomial after the other.
+  draw(size, into) {
+    let left = size;
+    let mass = this.size;
+    for (let i = 0; i < this.length && left > 0; i++) {
+      const had = this.counts[this.list[i]];
+      const k = had === mass ? left : binomial(left, had / mass);
+      mass -= had;
+      left -= k;
+      if (k) into.put(this.list[i], k);
+    }
+  }
 }
 
-function wordsRun(p, { n, generations, seed }, words) {
-  const real = tokens(words);
-  const counts = new Int32Array(words.states);
-  const keeps = p.union >= 0 || p.subsample;
-  // The largest set held: the pool of a regime that keeps everything, else the newest training set.
-  const room = keeps ? n * generations : Math.max(n, p.newest(generations));
-  let train = new Int32Array(room);
-  let next = keeps ? null : new Int32Array(room);
-  const original = p.original || p.fixed ? new Int32Array(n) : null;
-  const shown = words.shown.map(([rank]) => rank);
-  let squares = 0;
-  let support = 0;
-  const count = (set, start, end) => {
-    for (let i = start; i < end; i++) {
-      const had = counts[set[i]]++;
-      if (had === 0) support++;
-      squares += 2 * had + 1;
+// Of a table: every word of the text by its rank, one after the other, and the same as a bag.
+function text(words) {
+  if (!words.bag) {
+    const states = words.classes.reduce((sum, [, many]) => sum + many, 0);
+    words.bag = new Bag(states);
+    words.tokens = new Int32Array(words.total);
+    let [at, rank] = [0, 0];
+    for (const [count, many] of words.classes) {
+      for (let k = 0; k < many; k++, rank++) {
+        words.bag.put(rank, count);
+        words.tokens.fill(rank, at, (at += count));
+      }
+    }
+  }
+  return words;
+}
+
+// Real words: one by one where they are few, else by their counts.
+function drawReal({ bag, tokens }, size, into) {
+  if (size > 2 * bag.length) bag.draw(size, into);
+  else for (let i = 0; i < size; i++) into.put(tokens[below(tokens.length)], 1);
+}
+
+// The words of a bag one after the other, into an array.
+function spread({ list, counts, length }, into) {
+  let at = 0;
+  for (let i = 0; i < length; i++) into.fill(list[i], at, (at += counts[list[i]]));
+}
+
+function recorder({ bag, shown }) {
+  const share = ({ squares, size }) => squares / size / size;
+  const most = 1 - share(bag);
+  return (run, t, fitted, line, result) => {
+    line.support[t - 1] = fitted.length;
+    line.diversity[t - 1] = (1 - share(fitted)) / most;
+    if (run > 0) return;
+    shown.forEach(([rank], k) => (result.present[(t - 1) * shown.length + k] = fitted.counts[rank] > 0 ? 1 : 0));
+  };
+}
+
+// One run of a regime for which counts are enough.
+function countsRun(p, { n, generations, seed }, words) {
+  const real = text(words);
+  const record = recorder(real);
+  const [first, kept, batch, other] = [0, 1, 2, 3].map(() => new Bag(real.bag.length));
+  const accumulates = p.union >= 0;
+  const part = accumulates ? p.union : p.fixed;
+  const each = part && part < n ? new Int32Array(n) : null;
+  return (run, line, result) => {
+    beginRun(seed, run);
+    stream(REAL);
+    first.clear();
+    drawReal(real, n, first);
+    record(run, 1, first, line, result);
+    kept.clear();
+    if (each) {
+      stream(SUBSET);
+      spread(first, each);
+      bringForward(each, n, part);
+      for (let i = 0; i < part; i++) kept.put(each[i], 1);
+    } else if (part) first.pour(kept);
+    let model = first;
+    for (let t = 2; t <= generations; t++) {
+      const [newest, fresh] = [p.newest(t), p.real(t)];
+      const into = accumulates ? batch : model === batch ? other : batch;
+      into.clear();
+      if (!accumulates) kept.pour(into);
+      if (newest) {
+        stream(SAMPLE);
+        model.draw(newest, into);
+      }
+      if (fresh) {
+        stream(REAL);
+        drawReal(real, fresh, into);
+      }
+      if (accumulates) batch.pour(kept);
+      model = accumulates ? kept : into;
+      record(run, t, model, line, result);
     }
   };
-  const record = (run, t, size, line, result) => {
-    line.support[t - 1] = support;
-    line.diversity[t - 1] = (1 - squares / size / size) / words.diversity;
-    if (run === 0) shown.forEach((rank, k) => (result.present[(t - 1) * shown.length + k] = counts[rank] > 0 ? 1 : 0));
-  };
-  // Clear the counts of what was counted last; where that is much, all counts at once.
-  const forget = (set, end) => {
-    if (4 * end > counts.length) counts.fill(0);
-    else for (let i = 0; i < end; i++) counts[set[i]] = 0;
-    squares = support = 0;
+}
+
+// One run of a regime that draws subsets: every word by itself.
+function tokensRun(p, { n, generations, seed }, words) {
+  const real = text(words);
+  const record = recorder(real);
+  const bag = new Bag(real.bag.length);
+  const original = new Int32Array(n);
+  // With a pool the newest training set is its front; without one each set takes the place of the one before.
+  let train = new Int32Array(p.subsample ? n * generations : n);
+  let next = p.subsample ? null : new Int32Array(n);
+  const judge = (run, t, line, result) => {
+    bag.clear();
+    for (let i = 0; i < n; i++) bag.put(train[i], 1);
+    record(run, t, bag, line, result);
   };
   return (run, line, result) => {
     beginRun(seed, run);
     stream(REAL);
-    for (let i = 0; i < n; i++) train[i] = real[below(real.length)];
-    counts.fill(0);
-    squares = support = 0;
-    count(train, 0, n);
-    record(run, 1, n, line, result);
-    if (original) {
-      original.set(train.subarray(0, n));
-      stream(SUBSET);
-      if (p.fixed) bringForward(original, n, p.fixed);
-    }
-    let size = n; // of what the newest model was fitted to: the front of `train`
-    let held = n; // of the pool, where everything is kept
+    bag.clear();
+    drawReal(real, n, bag);
+    spread(bag, original);
+    train.set(original);
+    record(run, 1, bag, line, result);
     for (let t = 2; t <= generations; t++) {
-      const [newest, fresh] = [p.newest(t), p.real(t)];
-      if (keeps) {
-        // Of the original set only a part may be kept; the first model has seen all of it.
-        const cut = t === 2 && p.union >= 0 && p.union < n;
-        const from = cut ? train.slice(0, n) : train;
-        if (cut) {
-          stream(SUBSET);
-          bringForward(train, n, p.union);
-          held = p.union;
-          forget(from, n);
-          count(train, 0, held);
-        }
-        const before = held;
+      const newest = p.newest(t);
+      if (p.subsample) {
         stream(SAMPLE);
-        for (let i = 0; i < newest; i++) train[held++] = from[below(size)];
-        stream(REAL);
-        for (let i = 0; i < fresh; i++) train[held++] = real[below(real.length)];
-        if (p.subsample) {
-          stream(SUBSET);
-          forget(train, n);
-          bringForward(train, held, n);
-          count(train, 0, n);
-        } else {
-          size = held;
-          count(train, before, held);
-        }
+        for (let i = 0, held = n * (t - 1); i < newest; i++) train[held++] = train[below(n)];
+        stream(SUBSET);
+        bringForward(train, n * t, n);
       } else {
         let filled = 0;
-        if (p.fixed) for (let i = 0; i < p.fixed; i++) next[filled++] = original[i];
         if (p.original) {
           stream(SUBSET);
           bringForward(original, n, p.original);
-          for (let i = 0; i < p.original; i++) next[filled++] = original[i];
+          for (; filled < p.original; filled++) next[filled] = original[filled];
         }
         stream(SAMPLE);
-        for (let i = 0; i < newest; i++) next[filled++] = train[below(size)];
+        for (let i = 0; i < newest; i++) next[filled++] = train[below(n)];
         stream(REAL);
-        for (let i = 0; i < fresh; i++) next[filled++] = real[below(real.length)];
+        for (let i = 0; i < p.real(t); i++) next[filled++] = real.tokens[below(real.tokens.length)];
         if (p.previous) {
           // Last, because it brings words forward in the set that the model samples from.
           stream(COPIED);
-          bringForward(train, size, p.previous);
+          bringForward(train, n, p.previous);
           for (let i = 0; i < p.previous; i++) next[filled++] = train[i];
         }
-        forget(train, size);
-        size = filled;
         [train, next] = [next, train];
-        count(train, 0, size);
       }
-      record(run, t, size, line, result);
+      judge(run, t, line, result);
     }
   };
 }
@@ -1691,7 +1808,7 @@ const PANELS = {
   },
   words: {
     series: ["support", "diversity"],
-    sizes: series(10, 1e5, [1, 1.5, 2, 3, 5, 7]),
+    sizes: series(10, 1e6, [1, 1.5, 2, 3, 5, 7]),
     runs: series(2, 500),
     keys:
       "Thick: the median over runs. Band: 5 to 95% of runs. Dotted: the mean over runs. Thin, in the colour of the text: the exact law of the mean. For the " +

@@ -43,7 +43,7 @@ RANGES = {
         "generations": (2, 500, 200),
         "seed": (0, 2**32 - 1, 1),
     },
-    "words": {"n": (10, 10**5, 1000), "runs": (2, 500, 20), "generations": (2, 500, 100), "seed": (0, 2**32 - 1, 1)},
+    "words": {"n": (10, 10**6, 1000), "runs": (2, 500, 20), "generations": (2, 500, 100), "seed": (0, 2**32 - 1, 1)},
 }
 
 _PLAIN = {
@@ -118,7 +118,7 @@ class Explorer(anywidget.AnyWidget):
     panel : "gaussian", a univariate Gaussian, or "words", the word frequencies of the embedded Wikipedia text.
     a, b : regimes of `lib.regimes`, or their labels; b may be "none".
     estimator : "mle" or "unbiased" (the words' panel has relative frequencies only).
-    n : samples in a set, 10 to 10⁶ (words: 10⁵).
+    n : samples in a set, 10 to 10⁶.
     runs, generations, seed : whole numbers, see `RANGES`.
     t : the generation that is looked at, by default the last.
 

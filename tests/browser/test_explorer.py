@@ -1,8 +1,8 @@
 """The explorer: its numbers against lib.theory and against lib's own samplers, then what a reader does with it.
 
 Seeds were fixed before the first look. Laws of the Gaussian: 5000 runs, |z| < 4 for each mean, about 1000 of them and many strongly
-correlated; laws of the words about 250 more. One z exceeds 4 by chance with probability 6·10⁻⁵, so for a fresh choice of seeds
-a correct module fails somewhere with probability below 8%. Two-sample and sampler tests: about 270 p-values, each above 10⁻⁵: below
+correlated; laws of the words about 320 more. One z exceeds 4 by chance with probability 6·10⁻⁵, so for a fresh choice of seeds
+a correct module fails somewhere with probability below 8%. Two-sample and sampler tests: about 280 p-values, each above 10⁻⁵: below
 3·10⁻³.
 """
 
@@ -170,6 +170,11 @@ def test_samplers_follow_their_laws(module):
     for degrees in (1, 2, 3, 9, 99, 10**6):
         drawn = module("draws", "chiSquare", size, SEED, degrees)
         assert stats.kstest(drawn, "chi2", args=(degrees,)).pvalue > 1e-5, degrees
+    between = np.random.default_rng(SEED).random(size)  # spreads each count over its step of the distribution function
+    for n, p in ((1, 0.3), (30, 0.2), (30, 0.9), (1000, 0.009), (1000, 0.02), (10**6, 0.4), (10**6, 2e-6), (45, 0.5)):
+        drawn, law = module("draws", "binomial", size, SEED, n, p), stats.binom(n, p)
+        assert drawn.min() >= 0 and drawn.max() <= n
+        assert stats.kstest(law.cdf(drawn - 1) + between * law.pmf(drawn), "uniform").pvalue > 1e-5, (n, p)
 
 
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
@@ -231,6 +236,26 @@ def test_words_follow_laws_and_library(module, regime):
         assert stats.ks_2samp(found[ours][-1], data[theirs].values[-1]).pvalue > 1e-5, ours
     lost = found["support"] - SMALL_TRUTH.size
     assert lost.max() <= 0
+
+
+@pytest.mark.parametrize(
+    "regime", [Replace(), ReplaceGrown(), Accumulate(), Accumulate(kept=0.5), FreshReal(0.2), Keep(0.2)], ids=str
+)
+def test_the_texts_own_words_follow_the_laws(module, regime):
+    """At sizes at which counts are drawn by rejection, and real words by their counts."""
+    truth = Discrete("words").probabilities
+    for n, runs in ((2000, 200), (100_000, 40)):
+        if (regime == Keep(0.2)) and n > 2000:
+            continue  # it draws every word by itself
+        given = {"panel": "words", "words": word_table(), "n": n, "generations": 4, "runs": runs, "seed": SEED}
+        (found,) = simulate(module, [regime], **given)
+        assert found["runs"] == runs
+        assert abs(z_scores(found["diversity"], discrete.expected_heterozygosity(regime, n, 4))).max() < 4
+        first = discrete.expected_support(truth, n, 1)
+        assert abs(z_scores(found["support"][:1], first)).max() < 4
+        if str(regime) in ("Replace", "Accumulate"):
+            law = discrete.expected_support(truth, n, 4, str(regime).lower())
+            assert abs(z_scores(found["support"], law)).max() < 4
 
 
 def test_a_word_that_is_shown_is_there_as_often_as_the_law_says(module):

@@ -90,7 +90,7 @@ def test_the_figure_starts_with_its_defaults_and_takes_regimes():
         ({"size": 3}, r"setting='size' is not allowed: one of 'a', 'b', 'estimator', 'n'"),
         ({"n": 9}, r"n=9 is not allowed: a whole number, at least 10"),
         ({"n": 10**7}, r"n=10000000 is not allowed: a whole number from 10 to 1000000"),
-        ({"panel": "words", "n": 10**6}, r"n=1000000 is not allowed: a whole number from 10 to 100000"),
+        ({"panel": "words", "runs": 501}, r"runs=501 is not allowed: a whole number from 2 to 500"),
         ({"runs": 0.5}, r"runs=0.5 is not allowed"),
         ({"generations": 501}, r"generations=501 is not allowed: a whole number from 2 to 500"),
         ({"seed": -1}, r"seed=-1 is not allowed"),
