@@ -2083,10 +2083,15 @@ export function mount(element, options = {}) {
     later = setTimeout(() => {
       if (link) {
         window.history.replaceState(window.history.state, "", hash());
-        address.href = hash();
+        nameLink();
       }
       if (onchange) onchange({ ...state });
     }, 200);
+  }
+
+  // Once the page has loaded, and not before: scripts of a theme may take every link within the page for a selector.
+  function nameLink() {
+    setTimeout(() => (address.href = hash()), 0);
   }
 
   async function copyLink() {
@@ -2241,7 +2246,8 @@ export function mount(element, options = {}) {
     window.addEventListener("hashchange", readdressed);
   }
   update(true);
-  if (link) address.href = hash();
+  if (document.readyState === "complete") nameLink();
+  else window.addEventListener("load", nameLink);
   resized.observe(charts);
 
   return {
@@ -2255,6 +2261,7 @@ export function mount(element, options = {}) {
       cancelAnimationFrame(frame);
       resized.disconnect();
       window.removeEventListener("hashchange", readdressed);
+      window.removeEventListener("load", nameLink);
       element.replaceChildren();
     },
   };
