@@ -1927,6 +1927,7 @@ function lawSwatch(kind) {
 
 // ---------------------------------------------------------------- mounting
 
+const READDRESSED = "explorer-readdressed"; // a panel has changed the page's address, which holds the state of all of them
 const SLICE = 60; // milliseconds of work before the page gets its turn
 
 // Build a panel in `element`, in place of what is there. Options: `panel` ("gaussian" or "words"), `settings`, `words` (the table of
@@ -2083,13 +2084,13 @@ export function mount(element, options = {}) {
     later = setTimeout(() => {
       if (link) {
         window.history.replaceState(window.history.state, "", hash());
-        nameLink();
+        window.dispatchEvent(new Event(READDRESSED));
       }
       if (onchange) onchange({ ...state });
     }, 200);
   }
 
-  // Once the page has loaded, and not before: scripts of a theme may take every link within the page for a selector.
+  // Once the page has loaded, not before: scripts of a theme may take every link within the page for a selector.
   function nameLink() {
     setTimeout(() => (address.href = hash()), 0);
   }
@@ -2244,6 +2245,7 @@ export function mount(element, options = {}) {
   if (link) {
     state = settings(panel, { ...state, t: undefined, ...fromAddress() }, complain);
     window.addEventListener("hashchange", readdressed);
+    window.addEventListener(READDRESSED, nameLink);
   }
   update(true);
   if (document.readyState === "complete") nameLink();
@@ -2261,6 +2263,7 @@ export function mount(element, options = {}) {
       cancelAnimationFrame(frame);
       resized.disconnect();
       window.removeEventListener("hashchange", readdressed);
+      window.removeEventListener(READDRESSED, nameLink);
       window.removeEventListener("load", nameLink);
       element.replaceChildren();
     },

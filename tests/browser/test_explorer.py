@@ -506,7 +506,7 @@ def test_everything_works_from_the_keyboard(open_explorer):
     assert state(page)["t"] == 2
     page.locator(".explorer-gaussian summary").focus()
     page.keyboard.press("Enter")
-    assert page.locator(".explorer-gaussian table tbody tr").count() >= 12
+    page.wait_for_function("document.querySelectorAll('.explorer-gaussian table tbody tr').length >= 12")
 
 
 def test_every_control_has_a_name(open_explorer):
