@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import bigger
+import explorer_page
 import yaml
 from setup_cell import ROOT, is_reserved, read_config, source_of
 
@@ -122,8 +123,9 @@ def assemble(target, executed, results, provenance):
     draw_argument(executed, target)
     page = target / "book" / "index.md"
     page.write_text(fill_front_page(page.read_text(encoding="utf-8"), results, titles_of(executed)), encoding="utf-8")
-    page = target / bigger.PAGE
-    page.write_text(bigger.fill(page.read_text(encoding="utf-8"), target / "book" / "_static"), encoding="utf-8")
+    for made in (bigger, explorer_page):
+        page = target / made.PAGE
+        page.write_text(made.fill(page.read_text(encoding="utf-8"), target / "book" / "_static"), encoding="utf-8")
     (target / "provenance.json").write_text(json.dumps(provenance, indent=1))
     config = read_config()
     if is_reserved(config):  # nothing may link to it, and the theme refuses a host that it does not know

@@ -4,6 +4,7 @@ import argparse
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,10 +81,39 @@ def book(_):
     if status or not PAGE.exists():
         print("The pages could not be built; the messages above say why.", file=sys.stderr)
         return status or 1
+    front_door(BUILD / "html")
     external.write(BUILD / "html", BUILD / "external-links.txt")
     print("The book is built. The page to open:")
     print(PAGE)
     return 0
+
+
+def front_door(html):
+    """Write `html`/index.html, which leads to the front page: to a reader at once, and to whoever shows a card for the link."""
+    page = html / "book" / "index.html"
+    metas = re.findall(r'<meta (?:property="og:|name="(?:description|twitter:)).*?>', page.read_text(encoding="utf-8"))
+    title = (
+        re.search(r"<title>(.*?)</title>", page.read_text(encoding="utf-8"), re.DOTALL)
+        .group(1)
+        .split("&#8212;")[0]
+        .strip()
+    )
+    head = "\n".join(meta.replace('content="../', 'content="') for meta in metas)
+    (html / "index.html").write_text(
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url=book/index.html">
+<title>{title}</title>
+{head}
+</head>
+<body><p><a href="book/index.html">{title}</a></p></body>
+</html>
+""",
+        encoding="utf-8",
+    )
 
 
 def tidy(notebook):

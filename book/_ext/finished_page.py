@@ -11,7 +11,17 @@ from offline_page import note
 
 PICTURE = "_images/argument.png"
 FIGURE = re.compile(r'(<figure\b[^>]*>\s*)(<img\b[^>]*?\bsrc="([^"]+)"[^>]*>)', re.DOTALL)
+CITATION = re.compile(r" \[[^\]]*\b(?:19|20)\d\d\]")
 LONGEST = 200  # characters of a description that others show
+# Paper is white whatever the screen was; a drawing in the page has to be told.
+LIGHT_ON_PAPER = """
+(() => {
+  const page = document.documentElement;
+  let shown;
+  addEventListener("beforeprint", () => { shown = page.dataset.theme; page.dataset.theme = "light"; });
+  addEventListener("afterprint", () => { page.dataset.theme = shown; });
+})();
+"""
 # A server shows this page at whatever address was asked for. So it asks for no file, and its links start where the book does:
 # above the folders of pages, or at the book's own address. Opened as the file that it is, it needs no help.
 NOT_FOUND = """\
@@ -65,7 +75,7 @@ def describe(body):
     """What a page is about: what the reader will see if it says so, else the beginning of its first paragraph."""
     paragraphs = [" ".join(p.get_text().split()) for p in BeautifulSoup(body, "html.parser").find_all("p")]
     told = [p for p in paragraphs if p.startswith("You will see")] or [p for p in paragraphs if len(p) >= 60]
-    text = (told or paragraphs or [""])[0]
+    text = CITATION.sub("", (told or paragraphs or [""])[0])
     return text if len(text) <= LONGEST else text[: LONGEST - 2].rsplit(" ", 1)[0] + " …"
 
 
@@ -124,6 +134,7 @@ def write_page_not_found(app, exception):
 
 
 def setup(app):
+    app.add_js_file(None, body=LIGHT_ON_PAPER)
     # After the page has its body, before the theme's own templates are filled.
     app.connect("html-page-context", finish_page, priority=910)
     app.connect("build-finished", write_page_not_found)

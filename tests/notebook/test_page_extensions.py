@@ -110,6 +110,8 @@ def test_icons_come_from_the_font_and_are_passed_over_by_screen_readers():
 def test_a_description_is_what_the_reader_will_see():
     page = "<p>On Colab: a link.</p><p><em>You will see</em> a law &lt; 1.</p><p>" + "Other words. " * 9 + "</p>"
     assert finished_page.describe(page) == "You will see a law < 1."
+    cited = "<p>It decays [<a>Shumailov <em>et al.</em>, 2024</a>, <a>Dey, 2024</a>]. A reply says [0, 1] and keeps all of the data.</p>"
+    assert finished_page.describe(cited) == "It decays. A reply says [0, 1] and keeps all of the data."
     long = finished_page.describe("<p>" + "A sentence of words. " * 30 + "</p>")
     assert len(long) <= 200 and long.endswith(" …")
 
