@@ -69,7 +69,7 @@ KINDS = ("sample", "model", "added")
 EXPERIMENTS = (
     Experiment("Gaussian, mean", 2, "regimes", "squared_mean_error"),
     Experiment("words, missing mass", 3, "words", "missing_mass"),
-    Experiment("mixture, rare mode", 4, "gmm", "smallest_mode", worse=-1),
+    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode", worse=-1),
     Experiment("least squares, risk", 5, "fixed", "excess_risk"),
     Experiment("Gaussian, web size", 12, "constant", "squared_mean_error"),
     Experiment("kernels, loss", 4, "kde", "test_nll", "model", setting="moons 0.5"),
