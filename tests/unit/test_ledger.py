@@ -147,3 +147,11 @@ def test_the_ledger_can_be_read_in_part(tmp_path):
     assert [claim.id for claim, _ in claims.ledger(tmp_path, (2,))] == [c.id for c in claims.of_chapter(2)]
     with pytest.raises(FileNotFoundError, match=r"03\.json"):
         claims.ledger(tmp_path, (2, 3))
+
+
+def test_claims_that_prose_names_exist():
+    """A name in the prose of chapter 13 that looks like a claim's is one."""
+    cells = json.loads((ROOT / "notebooks" / "13-journalists.ipynb").read_text(encoding="utf-8"))["cells"]
+    prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", prose))
+    assert named and named <= {claim.id for claim in claims.every()}, named
