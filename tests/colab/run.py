@@ -19,17 +19,24 @@ PINNED = re.compile(r"^([a-z0-9-]+)==([0-9.]+)$", re.MULTILINE)
 KEPT = ("lib", "pyproject.toml", "README.md", "LICENSE")
 
 
-def suitable(version):
-    """Whether numpy 2.0.2, which Colab has, can be installed for this Python."""
-    return (3, 11) <= tuple(version[:2]) <= (3, 12)
+def suitable():
+    """A Python for which numpy 2.0.2, which Colab has, can be installed: this one's base, else one on the path."""
+    if (3, 11) <= sys.version_info[:2] <= (3, 12):
+        base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}"
+        return str(base) if base.exists() else sys.executable
+    for name in ("python3.12", "python3.11"):
+        found = shutil.which(name)
+        if found and subprocess.run([found, "-c", "import venv"], capture_output=True).returncode == 0:
+            return found
+    sys.exit(f"Colab's numpy needs Python 3.11 or 3.12; .venv has {sys.version.split()[0]} and neither is on the path")
 
 
 def make_environment():
     """A new virtual environment with what Colab has; its Python."""
+    base = suitable()
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
-    base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}"
-    subprocess.run([base if base.exists() else sys.executable, "-m", "venv", PLACE / "env"], check=True)
+    subprocess.run([base, "-m", "venv", PLACE / "env"], check=True)
     python = PLACE / "env" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
     subprocess.run([*pip, *shlex.split(os.environ.get("PIP_ARGS", "")), "-r", HERE / "versions.txt"], check=True)
@@ -56,10 +63,6 @@ def installed(python):
 
 
 def main():
-    if not suitable(sys.version_info):
-        sys.exit(
-            f"Colab's numpy needs Python 3.11 or 3.12, and .venv has {sys.version.split()[0]}: make colab PYTHON=python3.12"
-        )
     started = time.monotonic()
     wanted = dict(PINNED.findall((HERE / "versions.txt").read_text()))
     print("Making an environment with the versions that Colab has", flush=True)
