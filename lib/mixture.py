@@ -61,6 +61,11 @@ class Shape:
         label = np.cumsum(self.weights) - np.array(self.weights) / 2
         return (self.place(label, label) - mean) / scale
 
+    @property
+    def rarest(self) -> int:
+        """Index of the least probable mode; of equally probable ones the last."""
+        return len(self.weights) - 1 - int(np.argmin(self.weights[::-1]))
+
     def between(self, points: np.ndarray) -> np.ndarray:
         """Whether points (…, d), standardised, lie between the modes: in their convex hull, and farther from each than 99% of its
         own points are."""
@@ -198,7 +203,8 @@ class GMM(_Density):
 
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`, means over
     coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth: 1, 0, 1). For
-    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes,
+    data with modes also `rare_mode`, the share of samples that are nearer to the least probable true mode than to any other (of
+    equally probable ones the last), `smallest_mode`, the smallest such share of any mode, whichever it is at that fit,
     `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples that lie in the
     convex hull of the true modes and outside every region about one of them that holds 99% of its own points.
 
@@ -227,7 +233,7 @@ class GMM(_Density):
     @property
     def scores(self) -> tuple[str, ...]:
         common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
-        return (*common, "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        return (*common, "rare_mode", "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
 
     @property
     def extras(self) -> dict[str, tuple[str, ...]]:
@@ -273,13 +279,13 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        if {"smallest_mode", "mode_diversity", "between_modes", "mode_weights", "shown"} & set(names):
+        if {"rare_mode", "smallest_mode", "mode_diversity", "between_modes", "mode_weights", "shown"} & set(names):
             points = self.sample(model, self.score_samples, None, rng).values
             if "shown" in names:
                 out["shown"] = points[:, :SHOWN]
             if "between_modes" in names:
                 out["between_modes"] = self.shape.between(points).mean(axis=1)
-        if {"smallest_mode", "mode_diversity", "mode_weights"} & set(names):
+        if {"rare_mode", "smallest_mode", "mode_diversity", "mode_weights"} & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
@@ -287,6 +293,7 @@ class GMM(_Density):
             diversity = (p * (1 - p)).sum(axis=1) / (1 - 1 / self.score_samples)
             known = {
                 "mode_weights": p,
+                "rare_mode": p[:, self.shape.rarest],
                 "smallest_mode": p.min(axis=1),
                 "mode_diversity": diversity / (truth @ (1 - truth)),
             }
