@@ -233,7 +233,9 @@ class GMM(_Density):
     @property
     def scores(self) -> tuple[str, ...]:
         common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
-        return (*common, "rare_mode", "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        return (
+            (*common, "rare_mode", "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+        )
 
     @property
     def extras(self) -> dict[str, tuple[str, ...]]:

@@ -7,12 +7,15 @@ holds several settings, a regime's label names them: "Accumulate, moons 0.5", "R
 
 from __future__ import annotations
 
+import numpy as np
+
 from lib import claims, intervals, theory
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, SUPPORTED, Claim, Finding
 from lib.intervals import number
 from lib.regimes import Accumulate
 
 DRIFT = "Accumulate, moons 0.5"  # the setting whose law the chapter draws
+HALF = 0.5  # a mode with less than this part of its true share has faded
 MOST = 0.5  # a statement that holds in more than half of the settings, but not in all, holds with limits
 
 
@@ -48,48 +51,80 @@ def _word(count, of):
 
 def _mixture_decays(results):
     data = results["gmm"]
-    t = data.sizes["generation"]
+    n, t = data.attrs["n"], data.sizes["generation"]
     found = _median(_at(data, "test_nll", "Replace", -1), _at(data, "test_nll", "Replace", 0))
     return Finding(
-        claims.verdict(found, above=0),
-        f"the median loss on real test points rises by {number(found.estimate, '.2g')} nats in {t} generations",
+        claims.verdict(found, above=0, holds=LIMITED),
+        f"the median loss on real test points rises by {number(found.estimate, '.2g')} nats in {t} fits of {n} points; three modes of our choice, not the "
+        f"paper's two Gaussians, and fewer fits than its two thousand",
         found,
-        "A median rise whose interval contains 0.",
+        "A median rise whose interval contains 0; for a verdict without limits, the paper's own mixture would have to be run.",
     )
+
+
+def _faded(data, regime, generation=-1):
+    """For each run 1 if the truly rare mode has less than half of its true share, else 0."""
+    return (_at(data, "rare_mode", regime, generation) < HALF * data.attrs["rare_share"]).astype(float)
 
 
 def _rare_mode(results):
     data = results["gmm"]
-    change = {
-        r: intervals.difference(_at(data, "smallest_mode", r, -1), _at(data, "smallest_mode", r, 0), LEVEL)
-        for r in ("Replace", "Accumulate")
-    }
+    t = data.sizes["generation"]
+    gone, kept = _faded(data, "Replace"), _faded(data, "Accumulate")
+    found = intervals.difference(gone, kept, LEVEL)
+    mean = intervals.difference(_at(data, "rare_mode", "Replace", -1), _at(data, "rare_mode", "Replace", 0), LEVEL)
+    median = np.median(_at(data, "rare_mode", "Replace", -1))
     return Finding(
-        claims.verdict(change["Replace"], below=0),
-        f"the share of the smallest mode changes by {number(change['Replace'].estimate, '.2g')} under Replace (Accumulate: "
-        f"{change['Accumulate']:.2g}) in {data.sizes['generation']} generations",
-        change["Replace"],
-        "A change whose interval contains 0.",
+        claims.verdict(found, above=0, holds=SUPPORTED if mean.high < 0 else LIMITED),
+        f"after {t} fits under Replace the rare mode has less than half of its true share in {gone.mean():.0%} of the runs (Accumulate: {kept.mean():.0%}), "
+        f"and its median share is {number(median, '.2g')} of {data.attrs['rare_share']:g}; in the others it has grown, and its mean changes by {mean:.2g}",
+        found,
+        "A share of such runs no larger than under Accumulate; for a verdict without limits, a mean that falls too.",
     )
 
 
 def _no_collapse(results):
     data = results["gmm"]
-    n, t = data.attrs["n"], data.sizes["generation"]
-    error = intervals.mean(n * _at(data, "squared_mean_error", "Accumulate", -1), LEVEL)
-    law = n * theory.expected_error(Accumulate(), n, t)[-1]
-    rise = intervals.difference(_at(data, "test_nll", "Accumulate", -1), _at(data, "test_nll", "Accumulate", 0), LEVEL)
-    replaced = _median(_at(data, "test_nll", "Replace", -1), _at(data, "test_nll", "Accumulate", -1))
-    if not (error.low <= law <= error.high and law < theory.EULER_SUM and replaced.low > 0):
+    t = data.sizes["generation"]
+    end, first, middle = (_at(data, "test_nll", "Accumulate", g) for g in (-1, 0, t // 2 - 1))
+    rise, late = intervals.difference(end, first, LEVEL), intervals.difference(end, middle, LEVEL)
+    behind = intervals.difference(end, _at(data, "test_nll", "RealOnly", -1), LEVEL)
+    replaced = _median(_at(data, "test_nll", "Replace", -1), end)
+    faded = intervals.difference(_faded(data, "Accumulate"), _faded(data, "Accumulate", 0), LEVEL)
+    goes_on = late.low > 0 and late.estimate > MOST * rise.estimate
+    if replaced.low <= 0 or faded.low > 0 or goes_on:
         word = NOT_SUPPORTED
     else:
-        word = LIMITED if rise.low > 0 else SUPPORTED
+        word = LIMITED if max(rise.low, behind.low) > 0 else SUPPORTED
     return Finding(
         word,
-        f"if collapse is an error without bound, none: {error.estimate:.2f} first-fit errors of the mean (exact: {law:.3f}, at most "
-        f"π²/6 for ever); if it is any rise of the test loss, that changes by {number(rise.estimate, '.2g')} nats",
+        f"the test loss rises by {number(rise.estimate, '.2g')} nats in {t} fits, by {late:.2g} in the last half of them, and ends {behind:.2g} above that "
+        f"of as many real points; the rare mode has less than half of its share in {_faded(data, 'Accumulate').mean():.0%} of the runs",
         rise,
-        "An error off its law, which is bounded, or a test loss not below Replace's; for a verdict without limits, no rise at all.",
+        f"A test loss not below Replace's, a rare mode that fades, or more than {MOST:.0%} of the rise in the last half of the fits; for a verdict without "
+        "limits, no rise and no gap to real data.",
+    )
+
+
+def _expressivity(results):
+    data = results["components"]
+    sizes = sorted(int(setting.removeprefix("k = ")) for setting in _settings(data))
+    few, many = sizes[0], sizes[-1]
+
+    def loss(k, generation):
+        return _at(data, "test_nll", f"Replace, k = {k}", generation)
+
+    best = min(sizes, key=lambda k: np.median(loss(k, 0)))
+    handicap = _median(loss(few, 0), loss(best, 0))
+    change = _median(loss(few, -1), loss(few, 0))
+    compounded = _median(loss(many, -1) - loss(many, 0), loss(few, -1) - loss(few, 0))
+    once, worse = handicap.low > max(change.high, 0), compounded.low > 0
+    return Finding(
+        SUPPORTED if once and worse else LIMITED if once or worse else NOT_SUPPORTED,
+        f"at {few} component{'s' if few > 1 else ''} the first fit costs {handicap:.2g} nats more than at {best}, and {data.sizes['generation']} fits under "
+        f"Replace change the loss by {change:.2g}; at {many} they add {number(compounded.estimate, '.2g')} nats more than at {few}",
+        compounded,
+        "A simple model that loses more over the fits than at the first, or a flexible one that loses no more over them than the simple one.",
     )
 
 
@@ -107,18 +142,23 @@ def _kernels_replaced(results):
 
 def _kernels_accumulated(results):
     settings = _settings(results["kde"])
+    t = results["kde"].sizes["generation"]
     ahead = {s: _median(_kernel(results, s, "Replace"), _kernel(results, s, "Accumulate")) for s in settings}
-    setting, least, count = _smallest(ahead)
-    moments = results["bias"]["second_moment"].sel(regime=DRIFT)
-    half = moments.sizes["generation"] // 2
-    drift = intervals.difference(moments.isel(generation=-1), moments.isel(generation=half - 1), LEVEL)
+    _, _, count = _smallest(ahead)
+    late = {
+        s: _median(_kernel(results, s, "Accumulate"), _kernel(results, s, "Accumulate", t // 2 - 1)) for s in settings
+    }
+    rising = sum(found.low > 0 for found in late.values())
+    steepest = max(late, key=lambda s: late[s].low)
     word = _word(count, len(settings))
+    moments = results["bias"]["second_moment"].sel(regime=DRIFT)
+    drift = intervals.difference(moments.isel(generation=-1), moments.isel(generation=t // 2 - 1), LEVEL)
     return Finding(
-        LIMITED if word == SUPPORTED and drift.low > 0 else word,
-        f"below Replace's in {count} of {len(settings)} settings (interval: the closest, {_read(setting)}); but at a fixed bandwidth the second moment "
-        f"still rises, by {drift:.2g} in the last half at bandwidth 0.5 on the moons, and its law, which grows like ln t, has no bound",
-        least,
-        "A loss that is not below Replace's in half of the settings; for a verdict without limits, in none, and no rise of the second moment.",
+        LIMITED if word == SUPPORTED and rising else word,
+        f"below Replace's in {count} of {len(settings)} settings, but still rising over the last half of {t} fits in {rising} (interval: the largest such rise, "
+        f"{_read(steepest)}); at a fixed bandwidth the second moment, which grows like ln t, shows why: by {drift:.2g} in that half at 0.5 on the moons",
+        late[steepest],
+        "A loss that is not below Replace's in half of the settings; for a verdict without limits, below in all, and no rise over the last half in any.",
     )
 
 
@@ -179,9 +219,17 @@ CLAIMS = (
         "nature-rare-mode",
         4,
         "Shumailov et al. 2024, abstract",
-        "What is rare in the original distribution disappears: here, the smallest mode of a mixture.",
+        "What is rare in the original distribution disappears: here, the rarest mode of a mixture.",
         "“tails of the original content distribution disappear”",
         _rare_mode,
+    ),
+    Claim(
+        "nature-expressivity",
+        4,
+        "Shumailov et al. 2024, sources of error",
+        "What a model cannot express costs at the first fit; more expressiveness can compound the noise of later ones.",
+        "“only occur at the first generation”; “equally compound the noise”",
+        _expressivity,
     ),
     Claim(
         "thread-no-collapse-mixture",
