@@ -16,7 +16,7 @@ unexport PYTHONHASHSEED
 
 RUN := .venv/bin/python
 
-.PHONY: help venv book test notebooks records sweep bench serve clean
+.PHONY: help venv book test colab notebooks records sweep bench serve zip links clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -38,6 +38,9 @@ test: venv ## lint, unit, statistical, notebook and browser tests, then every ch
 	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 	@$(RUN) tests/browser/chromium.py
 
+colab: venv ## begin every chapter in a clean environment with the versions that Colab has (Python 3.11 or 3.12)
+	@$(RUN) tests/colab/run.py
+
 notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)
 	@$(RUN) book/make.py notebooks $(ONLY)
 
@@ -50,8 +53,14 @@ sweep: venv ## run a sweep of notebooks (SWEEP="book/sweeps/regression-grid.yaml
 bench: venv ## how fast it is, as ratios measured in one run
 	@$(RUN) tests/bench.py
 
-serve: venv ## serve the built book on this machine (PORT=8000)
-	@$(RUN) book/make.py serve --port $(PORT)
+serve: venv ## serve the built book on this machine and open it (PORT=8000)
+	@$(RUN) book/make.py serve --port $(PORT) --open
+
+zip: venv ## put the built book into one file, for readers without a network
+	@$(RUN) book/make.py zip
+
+links: venv ## ask for every address outside the book that its pages link to (needs a network)
+	@$(RUN) book/make.py links
 
 clean: ## remove the environment and everything built
 	rm -rf .venv _build

@@ -62,6 +62,7 @@ def run_all(chapters, results, at_once=None):
     """Execute every chapter; `results` is what LIB_RESULTS names. Returns the chapters that failed."""
     environment = {**os.environ, **ONE_THREAD, "LIB_RESULTS": str(results)}
     environment.pop("PYTHONHASHSEED", None)
+    environment.pop("LIB_CHECKPOINTS", None)  # a book is computed, not read from what an earlier call has left
     processes, lock = [], threading.Lock()
     for chapter in chapters:
         cells = json.loads(chapter.source.read_text(encoding="utf-8"))["cells"]

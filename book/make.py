@@ -1,14 +1,17 @@
-"""The commands behind the Makefile: book, notebooks, records, serve."""
+"""The commands behind the Makefile: book, notebooks, records, serve, zip, links."""
 
 import argparse
-import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import webbrowser
+import zipfile
 
+import external
 import nbformat
 from assemble import PICTURE_SOURCE, assemble, collect_provenance, draw_argument
 from execute import Chapter, report, run_all
@@ -78,9 +81,39 @@ def book(_):
     if status or not PAGE.exists():
         print("The pages could not be built; the messages above say why.", file=sys.stderr)
         return status or 1
+    front_door(BUILD / "html")
+    external.write(BUILD / "html", BUILD / "external-links.txt")
     print("The book is built. The page to open:")
     print(PAGE)
     return 0
+
+
+def front_door(html):
+    """Write `html`/index.html, which leads to the front page: to a reader at once, and to whoever shows a card for the link."""
+    page = html / "book" / "index.html"
+    metas = re.findall(r'<meta (?:property="og:|name="(?:description|twitter:)).*?>', page.read_text(encoding="utf-8"))
+    title = (
+        re.search(r"<title>(.*?)</title>", page.read_text(encoding="utf-8"), re.DOTALL)
+        .group(1)
+        .split("&#8212;")[0]
+        .strip()
+    )
+    head = "\n".join(meta.replace('content="../', 'content="') for meta in metas)
+    (html / "index.html").write_text(
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url=book/index.html">
+<title>{title}</title>
+{head}
+</head>
+<body><p><a href="book/index.html">{title}</a></p></body>
+</html>
+""",
+        encoding="utf-8",
+    )
 
 
 def tidy(notebook):
@@ -168,17 +201,72 @@ def records(arguments):
     return status
 
 
-def serve(arguments):
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the built book, with the book's own page for an address that it does not have."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, directory=str(BUILD / "html"), **settings)
+
+    def send_error(self, code, message=None, explain=None):
+        page = BUILD / "html" / "404.html"
+        if code != 404 or not page.exists():
+            return super().send_error(code, message, explain)
+        body = page.read_bytes()
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def need_pages():
     if not PAGE.exists():
         sys.exit("There is no built book yet; run make book first.")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(BUILD / "html"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", arguments.port), handler) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}/book/index.html (stop with Ctrl-C)", flush=True)
+
+
+def has_screen():
+    """Whether somebody sits at a screen on which a browser can open; one in the terminal would hold up the server."""
+    return sys.stdout.isatty() and (sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)))
+
+
+def serve(arguments):
+    need_pages()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/book/index.html"
+        print(f"{address} (stop with Ctrl-C)", flush=True)
+        if arguments.open and has_screen():
+            webbrowser.open(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def pack(_):
+    """Put the built book into one file for readers without a network; the same pages give the same bytes."""
+    need_pages()
+    name = "replace-or-accumulate"
+    path = BUILD / f"{name}.zip"
+    aside = path.with_suffix(".part")
+    # No times, no owners, one order: all that differs between two builds of the same pages.
+    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted((BUILD / "html").rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                place = f"{name}/{file.relative_to(BUILD / 'html').as_posix()}"
+                entry = zipfile.ZipInfo(place, date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                archive.writestr(entry, file.read_bytes())
+    os.replace(aside, path)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB; unpack it and open {name}/index.html)")
+    return 0
+
+
+def links(arguments):
+    """Ask for every address that the pages link to, and name those that do not answer."""
+    need_pages()
+    return external.check(external.collect(BUILD / "html"), arguments.timeout)
 
 
 def main():
@@ -194,7 +282,13 @@ def main():
     command.set_defaults(run=records)
     command = commands.add_parser("serve", help="serve the built book on this machine")
     command.add_argument("--port", type=int, default=8000)
+    command.add_argument("--open", action="store_true", help="open the front page in the browser")
     command.set_defaults(run=serve)
+    command = commands.add_parser("zip", help=pack.__doc__)
+    command.set_defaults(run=pack)
+    command = commands.add_parser("links", help=links.__doc__)
+    command.add_argument("--timeout", type=float, default=30, help="seconds for one answer")
+    command.set_defaults(run=links)
     arguments = parser.parse_args()
     return arguments.run(arguments)
 

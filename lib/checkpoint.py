@@ -24,8 +24,23 @@ import numpy as np
 from lib import team
 from lib.checks import refuse
 
+# A folder for all calls that train networks and name none themselves: a chapter then goes on after a lost connection.
+VARIABLE = "LIB_CHECKPOINTS"
 # More generations or regimes continue what is there; every other setting would make other numbers.
 MAY_DIFFER = ("generations", "n", "regimes")
+
+
+def named_by_reader(settings: dict[str, Any]) -> Path | None:
+    """The folder of a call with these settings below the one that LIB_CHECKPOINTS names; None if it names none.
+
+    Calls that differ in anything but the number of generations have folders of their own.
+    """
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        return None
+    same = {name: value for name, value in settings.items() if name != "generations"}
+    number = zlib.crc32(json.dumps(same, sort_keys=True).encode())
+    return Path(folder).expanduser() / f"{settings['world']}-{number:08x}"
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ class Conformers(World):
     }
     batches = (Rows,)
     model_type = ConformerModel
+    trained = True
 
     def __post_init__(self):
         molecules.molecule(self.molecule)

@@ -35,11 +35,11 @@ class SpikedModel:
 
 @dataclass(frozen=True)
 class Spiked(World):
-    """The family for sets of `n` points, fitted by exact maximum likelihood, all runs at once.
+    """The family for sets of n = `points`, fitted by exact maximum likelihood, all runs at once.
 
     Parameters
     ----------
-    n : the set size that the family is made for; the theorem has a family for each n.
+    points : the set size n that the family is made for; the theorem has a family for each n.
     rate : the spike's width is e^(−rate·n·α) for α > 1/10. With 4, as in the theorem, one point outweighs the 2n of generation 2;
         later generations have more points, and need a narrower spike to be outweighed.
 
@@ -49,7 +49,7 @@ class Spiked(World):
     `collapsed`, 1 if α > 1/10.
     """
 
-    n: int = 100
+    points: int = 100
     rate: float = 4.0
 
     random = ()
@@ -57,11 +57,13 @@ class Spiked(World):
     model_type = SpikedModel
 
     def __post_init__(self):
-        whole("n", self.n, 1)
+        whole("points", self.points, 1)
         # Below this the spike has a width that floating point can tell from an atom.
-        if not self.rate * self.n * EDGE >= 36:
+        if not self.rate * self.points * EDGE >= 36:
             refuse(
-                "rate", self.rate, f"at least {36 / (self.n * EDGE):.3g} at n={self.n}, so that the spike is an atom"
+                "rate",
+                self.rate,
+                f"at least {36 / (self.points * EDGE):.3g} at points={self.points}, so that the spike is an atom",
             )
 
     def real(self, runs, size, rng, used):
@@ -112,7 +114,7 @@ class Spiked(World):
             gain = np.where(
                 alpha <= EDGE,
                 held.max() * np.log1p(1 / WIDE),
-                repeats.max() * np.logaddexp(0.0, self.rate * self.n * alpha),
+                repeats.max() * np.logaddexp(0.0, self.rate * self.points * alpha),
             )
             likelihood[run] += y.size * np.log(alpha / 4) + gain
         return likelihood, wide, atom

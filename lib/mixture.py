@@ -203,8 +203,8 @@ class GMM(_Density):
 
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`, means over
     coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth: 1, 0, 1). For
-    data with modes also `rare_mode`, the share of samples that are nearer to the least probable true mode than to any other (of
-    equally probable ones the last), `smallest_mode`, the smallest such share of any mode, whichever it is at that fit,
+    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes, whichever
+    that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the last of several),
     `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples that lie in the
     convex hull of the true modes and outside every region about one of them that holds 99% of its own points.
 
@@ -234,7 +234,7 @@ class GMM(_Density):
     def scores(self) -> tuple[str, ...]:
         common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
         return (
-            (*common, "rare_mode", "smallest_mode", "mode_diversity", "between_modes") if self.shape.weights else common
+            (*common, "smallest_mode", "rare_mode", "mode_diversity", "between_modes") if self.shape.weights else common
         )
 
     @property
@@ -281,13 +281,14 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        if {"rare_mode", "smallest_mode", "mode_diversity", "between_modes", "mode_weights", "shown"} & set(names):
+        of_modes = {"smallest_mode", "rare_mode", "mode_diversity", "mode_weights"}
+        if (of_modes | {"between_modes", "shown"}) & set(names):
             points = self.sample(model, self.score_samples, None, rng).values
             if "shown" in names:
                 out["shown"] = points[:, :SHOWN]
             if "between_modes" in names:
                 out["between_modes"] = self.shape.between(points).mean(axis=1)
-        if {"rare_mode", "smallest_mode", "mode_diversity", "mode_weights"} & set(names):
+        if of_modes & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
@@ -297,6 +298,7 @@ class GMM(_Density):
                 "mode_weights": p,
                 "rare_mode": p[:, self.shape.rarest],
                 "smallest_mode": p.min(axis=1),
+                "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),
             }
             out |= {name: known[name] for name in names if name in known}

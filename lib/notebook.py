@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,13 @@ import xarray as xr
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from lib import claims, figures, intervals, records
+from lib import checkpoint, claims, figures, intervals, records
 from lib.checks import among
+
+# How many times the laptop's work the paper's scale is, from the sizes in a chapter's second cell, where the work is that of one
+# core. Chapters that train networks are not among them: how long those take at the paper's scale depends on the GPU.
+PAPER_TIMES = {1: 1, 2: 10, 3: 10, 4: 40, 5: 10, 10: 1, 11: 4, 12: 4, 13: 1}
+DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 
 
 @dataclass
@@ -167,9 +173,65 @@ def passage(text: str, longest: int = 200) -> str:
 
 
 def device_line() -> str:
-    """What the chapter runs on: processor, threads, and the versions that matter."""
+    """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to take at each
+    scale, and where it keeps what is finished."""
     versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := records.version(name)))
-    return f"{records.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+    line = f"{records.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+    shell = get_ipython()
+    here = {} if shell is None else shell.user_ns
+    chapter = next((value for value in here.values() if isinstance(value, Chapter)), None)
+    if chapter is None or "scale" not in chapter.parameters:
+        return line
+    return "\n".join([line, *expected(chapter.number), *kept_line(chapter.number)])
+
+
+def expected(number: int, gpu: bool | None = None) -> list[str]:
+    """Sentences: whether a GPU was found, where that matters, and the minutes that a chapter is expected to take at each scale.
+
+    The laptop's minutes are those of the committed results, with their processor. The paper's are those of a recorded run if there
+    is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`: whether there is one;
+    by default this is found out.
+    """
+    gpu = records.gpu() if gpu is None else gpu
+    try:
+        stored, _ = records.read(number, records.COMMITTED)
+    except FileNotFoundError:
+        return ["Expected time: not measured yet."]
+    seconds, on = stored["seconds"], stored["provenance"]["device"]
+    out = [f"Expected at scale laptop: {records.spent(seconds)} (measured on one core of {on})."]
+    recorded = records.longest("paper", number)
+    if recorded:
+        out += [f"Expected at scale paper: {records.spent(recorded[0])} (recorded on {recorded[1]})."]
+    elif number in PAPER_TIMES:
+        times = PAPER_TIMES[number]
+        out += [f"Expected at scale paper: about {records.spent(times * seconds)} ({times} times the work)."]
+    else:
+        out += [
+            "Expected at scale paper: not measured; it is meant for a GPU, and the progress bar tells the time left."
+        ]
+    if number not in PAPER_TIMES and not gpu:
+        colab = " On Colab, Runtime, Change runtime type offers one." if "google.colab" in sys.modules else ""
+        out += [f"No GPU was found; scale laptop needs none.{colab}"]
+    elif number not in PAPER_TIMES:
+        out += ["A GPU was found and is used."]
+    return out
+
+
+def kept_line(number: int) -> list[str]:
+    """A sentence about where finished generations are kept, for chapters that train for minutes; on Colab, how to name a folder."""
+    folder = os.environ.get(checkpoint.VARIABLE)
+    if number in PAPER_TIMES:
+        return []
+    if folder:
+        return [f"Finished generations are kept in {folder}; run the chapter again and it goes on from there."]
+    if "google.colab" not in sys.modules:
+        return []
+    mounted = os.path.isdir(DRIVE)
+    first = "" if mounted else "from google.colab import drive; drive.mount('/content/drive'), then "
+    return [
+        "To go on after a disconnection, keep finished generations on your Drive: "
+        f"run {first}%env {checkpoint.VARIABLE}={DRIVE}/replace-or-accumulate before the experiments."
+    ]
 
 
 def settings_line(settings: Mapping[str, Any]) -> None:

@@ -74,19 +74,26 @@ def version(package: str) -> str | None:
 
 def device() -> str:
     """The processor in words: the GPU's name where torch sees one, else the CPU's."""
-    try:
-        if not sys.platform.startswith("linux") or any(map(os.path.exists, GPU_FILES)):
-            import torch
+    if gpu():
+        import torch
 
-            if torch.cuda.is_available():
-                return torch.cuda.get_device_name()
-    except ImportError:
-        pass
+        return torch.cuda.get_device_name()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def gpu() -> bool:
+    """Whether torch sees a GPU."""
+    if sys.platform.startswith("linux") and not any(map(os.path.exists, GPU_FILES)):
+        return False
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
 
 
 def key(configuration: Mapping[str, Any]) -> str:
@@ -218,6 +225,22 @@ def record(name: str) -> Record | None:
             path = folder / f"{name}.nc"
             return Record(name, {g: xr.load_dataset(path, group=g, engine="h5netcdf") for g in about["groups"]}, about)
     return None
+
+
+def longest(scale: str, chapter: int) -> tuple[float, str] | None:
+    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if there is none."""
+    found = []
+    for folder in RECORDED:
+        for path in sorted(folder.glob("*.json")):
+            about = json.loads(path.read_text(encoding="utf-8"))
+            sweep = about["sweep"]
+            scales = [*(sweep.get("grid") or {}).get("scale", []), (sweep.get("fixed") or {}).get("scale")]
+            if Path(sweep["notebook"]).name.startswith(f"{chapter:02d}-") and scale in scales:
+                devices = about["device"]
+                found.append(
+                    (about["seconds"] / about["runs"], devices if isinstance(devices, str) else ", ".join(devices))
+                )
+    return max(found, default=None)
 
 
 def whole_runs(data: xr.Dataset) -> xr.Dataset:

@@ -12,7 +12,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from lib import __version__, pool, team
-from lib.checkpoint import Checkpoint
+from lib.checkpoint import Checkpoint, named_by_reader
 from lib.checks import among, refuse, whole
 from lib.regimes import Regime, Step
 from lib.streams import Streams, regime_key
@@ -63,7 +63,8 @@ def recurse(
         synthetic batch.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
-        same settings; more generations or more regimes may be asked for later.
+        same settings; more generations or more regimes may be asked for later. Without one, a world that trains networks
+        keeps its generations below the folder that the environment variable LIB_CHECKPOINTS names, if it is set.
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
@@ -117,6 +118,8 @@ def recurse(
     if clash := sorted(own.keys() & call.keys()):
         refuse("world", own["world"], f"a world with other names for its settings: {clash[0]!r} is one of recurse")
     settings = own | call
+    if checkpoint is None and world.trained:
+        checkpoint = named_by_reader(settings)
     store = Checkpoint.open(checkpoint, settings, sizes) if checkpoint is not None else None
     out = _Output(labelled, generations, runs, world)
 

@@ -74,6 +74,7 @@ class Trained(Language):
     model_type = Weights
     random = ("fit", "score")
     long_fits = True
+    trained = True
 
     def __post_init__(self):
         for name in ("steps", "batch", "beams"):

@@ -106,6 +106,7 @@ class VAE(World):
     extras = {"samples": ("sample", "row", "column"), "class_shares": ("class",)}
     batches = (Rows,)
     model_type = VAEModel
+    trained = True
 
     def __post_init__(self):
         if not isinstance(self.data, str):

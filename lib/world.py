@@ -43,6 +43,8 @@ class World:
     weighs: bool = False
     # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
     long_fits: bool = False
+    # Its fits are trained, so that a generation takes seconds or more and is worth keeping.
+    trained: bool = False
 
     def check(self, regimes: list, sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
         """Refuse, before any work, what cannot be computed. `named`: the scores were asked for by name."""

@@ -29,7 +29,19 @@ def footer(provenance, page):
     parts = [f"Commit {commit}", f"built {provenance['date']}", versions]
     if page in provenance["seconds"]:
         parts.insert(1, f"executed in {provenance['seconds'][page]:.0f} s on {provenance['device']}, one thread")
+    else:
+        minutes = sum(provenance["seconds"].values()) / 60
+        parts.insert(
+            1,
+            f"{len(provenance['seconds'])} chapters executed in {minutes:.1f} minutes on {provenance['device']}, one thread each",
+        )
     return '<p class="provenance">' + html.escape("; ".join(parts)) + ".</p>"
+
+
+def note(app, page):
+    """That block for a page of a book that is being built; empty if nothing is known of the build."""
+    path = Path(app.srcdir) / "provenance.json"
+    return footer(json.loads(path.read_text(encoding="utf-8")), page) if path.exists() else ""
 
 
 def is_thebe(script):
@@ -42,19 +54,12 @@ def finish_page(app, pagename, templatename, context, doctree):
     context["default_mode"] = "auto"
     context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     if not context.get("body"):
+        # The index and the search page have no body: theirs stands below.
+        context["theme_extra_footer"] = note(app, pagename)
         return
     # A list whose entries are not list items, by their roles: screen readers announce it better with neither role.
     body = re.sub(r' role="(?:list|doc-biblioentry)"', "", context["body"])
-    path = Path(app.srcdir) / "provenance.json"
-    if path.exists():
-        body += footer(json.loads(path.read_text(encoding="utf-8")), pagename)
-    context["body"] = body
-    title = html.escape(re.sub(r"<[^>]*>", "", context.get("title", "")), quote=True)
-    site = html.escape(app.config.html_title or app.config.project, quote=True)
-    context["metatags"] = context.get("metatags", "") + (
-        f'<meta property="og:type" content="article"><meta property="og:title" content="{title}">'
-        f'<meta property="og:site_name" content="{site}">'
-    )
+    context["body"] = body + note(app, pagename)
 
 
 def setup(app):

@@ -7,6 +7,7 @@ effect with its interval and a verdict that follows from it. No verdict is typed
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ CHAPTERS = {
     10: "definitions",
     11: "limits",
     12: "web",
+    13: "journalists",
 }
 
 
@@ -104,16 +106,33 @@ def table(chapter: int, findings: Mapping[str, Finding]) -> str:
     return "\n".join(rows) + "\n\nWhat would change a verdict:\n\n" + "\n".join(f"- {line}" for line in changes)
 
 
+def code(claim: Claim) -> str:
+    """Where the predicate of a claim is: its file from the top of the repository, and the name of the function."""
+    judge = inspect.unwrap(claim.judge)
+    return f"{judge.__module__.replace('.', '/')}.py: {judge.__name__}"
+
+
+def dossier(claim: Claim, found: Mapping) -> str:
+    """Everything about one verdict, as a Markdown item: what was claimed and where, what was found, the predicate, and what would
+    change it. `found` is a stored finding, or a `Finding` as `asdict` gives it."""
+    ends = found["interval"]
+    interval = f" (99% interval {Interval(**ends):.3g})" if ends else ""
+    return (
+        f"- **{claim.statement}** {claim.source}: {claim.paper}. *Verdict*: **{found['verdict']}**. *Found*: {found['measured']}{interval}. "
+        f"*What would change it*: {found['change']} *Predicate*: `{code(claim)}`, for the claim `{claim.id}`."
+    )
+
+
 def to_json(findings: Mapping[str, Finding]) -> list[dict]:
     """Findings as plain values, for a chapter's stored results."""
     return [{"id": name} | asdict(finding) for name, finding in findings.items()]
 
 
-def ledger(folder: str | Path) -> list[tuple[Claim, dict]]:
-    """Every claim with the finding stored by its chapter in `folder`. FileNotFoundError for a chapter without results,
-    ValueError for stored findings that are not those of the claims."""
+def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[tuple[Claim, dict]]:
+    """Every claim, or those of some chapters, with the finding stored by its chapter in `folder`. FileNotFoundError for a chapter
+    without results, ValueError for stored findings that are not those of the claims."""
     rows = []
-    for chapter in CHAPTERS:
+    for chapter in CHAPTERS if chapters is None else chapters:
         path = Path(folder) / f"{chapter:02d}.json"
         if not path.exists():
             raise FileNotFoundError(f"{path}: chapter {chapter} has left no results; `make notebooks` writes them")

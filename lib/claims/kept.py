@@ -5,6 +5,7 @@ Effects are differences of ln perplexity at the last generation, paired over run
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -127,6 +128,7 @@ def _no_collapse(results):
 def _recorded(names, judge):
     """A judge of recorded experiments; without the records, not testable here."""
 
+    @functools.wraps(judge)
     def judged(results):
         found = [results.get(f"recorded {name}") for name in names]
         if any(data is None for data in found):

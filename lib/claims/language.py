@@ -5,6 +5,8 @@ No exact law is known for these models. Effects are differences of ln perplexity
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from lib import intervals
@@ -131,6 +133,7 @@ def _narrows(results):
 def _recorded(name, judge):
     """A judge of a recorded experiment; without the record, not testable here."""
 
+    @functools.wraps(judge)
     def judged(results):
         if name not in results:
             return Finding(NOT_TESTABLE, "no recorded run", None, "`make records ONLY=language-replaced`.")

@@ -22,8 +22,8 @@ GOLDEN = (np.sqrt(5) - 1) / 2
 def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndarray:
     """What is left, relative to the first fit, when every generation's own bias multiplies a linear quantity by h; n → ∞.
 
-    Replace h^(t−1). Accumulate with equal batches ∏ (k+h)/(k+1) = Γ(t+h)/(Γ(1+h) Γ(t+1)) ~ t^−(1−h): old data turn an exponential into
-    a power, and no more. Derived here; for ridge it is `lib.theory.regression.ridge_shrinkage_accumulate`.
+    Replace h^(t−1). Accumulate with equal batches ∏ (k+h)/(k+1) = Γ(t+h)/(Γ(1+h) Γ(t+1)) ~ t^−(1−h)/Γ(1+h): old data turn an exponential
+    into a power, and no more. Derived here; for ridge it is `lib.theory.regression.ridge_shrinkage_accumulate`.
     """
     t = np.arange(1, whole("generations", generations, 1) + 1, dtype=float)
     if factor < 0:

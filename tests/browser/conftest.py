@@ -1,6 +1,8 @@
 """A browser that may not leave this machine, and the pages of the built book."""
 
+import http.server
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ def pages():
     found = [
         path.relative_to(HTML).as_posix() for part in ("book", "notebooks") for path in HTML.glob(f"{part}/*.html")
     ]
-    return [*sorted(found), "search.html", "genindex.html"] if found else []
+    return [*sorted(found), "search.html", "genindex.html", "404.html"] if found else []
 
 
 def pytest_generate_tests(metafunc):
@@ -68,7 +70,8 @@ def visit(browser):
         )
         contexts.append(context)
         visit = Visit(context.new_page())
-        visit.page.goto((HTML / path).as_uri(), wait_until="load")
+        file, mark, query = path.partition("?")
+        visit.page.goto((HTML / file).as_uri() + mark + query, wait_until="load")
         visit.page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise !== undefined")
         visit.page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
         return visit
@@ -76,3 +79,18 @@ def visit(browser):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def served(required):
+    """Where `make serve` would serve the book on this machine."""
+    from make import Handler
+
+    class Silent(Handler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

@@ -24,7 +24,7 @@ def log_density(world, x, alpha, spike):
     on = x == spike
     with np.errstate(divide="ignore"):
         return np.where(
-            on, np.logaddexp(np.log(plain), np.log(alpha / 4) + world.rate * world.n * alpha), np.log(plain)
+            on, np.logaddexp(np.log(plain), np.log(alpha / 4) + world.rate * world.points * alpha), np.log(plain)
         )
 
 
@@ -122,5 +122,5 @@ def test_it_resumes_from_a_checkpoint(tmp_path):
 def test_a_spike_that_floating_point_can_see_is_refused():
     with pytest.raises(ValueError, match="rate=4"):
         Spiked(50)
-    with pytest.raises(ValueError, match="n=0"):
+    with pytest.raises(ValueError, match="points=0"):
         Spiked(0)

@@ -1,0 +1,303 @@
+"""What a reader gets besides the text: little to load, a first paint at once, search, print, cards, a page for wrong addresses."""
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from bs4 import BeautifulSoup
+
+HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
+pytestmark = [pytest.mark.browser]
+A4 = {"width": 794, "height": 1123}  # CSS pixels
+
+
+def soup(path):
+    return BeautifulSoup((HTML / path).read_text(encoding="utf-8"), "html.parser")
+
+
+def test_shared_assets_are_small():
+    files = [p for p in (HTML / "_static").rglob("*") if p.is_file()] + [HTML / "searchindex.js", HTML / "objects.inv"]
+    contents = [path.read_bytes() for path in files]
+    assert sum(map(len, contents)) < 6_000_000
+    assert sum(len(gzip.compress(content)) for content in contents) < 2_000_000
+
+
+def test_no_asset_is_shipped_that_no_page_can_ask_for():
+    text = "".join(p.read_text(encoding="utf-8") for p in HTML.rglob("*.html"))
+    text += "".join(p.read_text(encoding="utf-8") for p in (HTML / "_static").rglob("*.css"))
+    files = [p for p in (HTML / "_static").rglob("*") if p.is_file() and p.suffix != ".txt"]
+    by_mathjax = HTML / "_static" / "mathjax"
+    assert [p for p in files if p.name not in text and by_mathjax not in p.parents] == []
+    assert [p for p in files if p.suffix in (".map", ".ttf") or p.name == "fontawesome.js"] == []
+
+
+def test_a_page_with_its_pictures_is_small(page_path):
+    pictures = {urljoin(page_path, i["src"]) for i in soup(page_path).find_all("img", src=True)}
+    sizes = [(HTML / path).stat().st_size for path in pictures if not path.startswith("data:")]
+    assert (HTML / page_path).stat().st_size + sum(sizes) < 1_500_000
+
+
+def test_served_page_stays_on_this_machine(browser, served, page_path):
+    page = browser.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.goto(f"{served}/{page_path}", wait_until="load")
+    page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
+    page.close()
+    assert [url for url in asked if not url.startswith((served, "data:", "blob:"))] == []
+    assert complaints == []
+
+
+def test_the_front_page_paints_at_once(browser, served):
+    times = []
+    for _ in range(5):
+        context = browser.new_context()  # nothing is in its cache
+        page = context.new_page()
+        page.goto(f"{served}/book/index.html", wait_until="load")
+        paint = "performance.getEntriesByName('first-contentful-paint').map(e => e.startTime)"
+        page.wait_for_function(f"{paint}.length")
+        times += page.evaluate(paint)
+        context.close()
+    # Whatever else the machine does adds to a time and never takes from it.
+    assert min(times) < 1000, times
+
+
+def test_icons_are_drawn(visit):
+    page = visit("book/index.html").page
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    assert page.evaluate("document.fonts.check('900 16px \"Font Awesome 6 Free\"')")
+    icons = page.locator(".bd-header-article .fa-solid:visible, .bd-header-article .fas:visible")
+    widths = icons.evaluate_all("icons => icons.map(i => [getComputedStyle(i, '::before').content, i.offsetWidth])")
+    assert len(widths) >= 3
+    assert [w for w in widths if w[0] in ("none", "normal") or w[1] < 8] == []
+
+
+def test_search_has_an_entry_for_every_page():
+    index = (HTML / "searchindex.js").read_text(encoding="utf-8")
+    names = json.loads(index.removeprefix("Search.setIndex(").rstrip().removesuffix(")"))["docnames"]
+    expected = [
+        p.relative_to(HTML).with_suffix("").as_posix() for d in ("book", "notebooks") for p in HTML.glob(f"{d}/*.html")
+    ]
+    assert sorted(names) == sorted(expected)
+
+
+@pytest.mark.parametrize("place", ["file", "served"])
+@pytest.mark.parametrize(
+    ("words", "page_found"),
+    [("ten percent", "08-language-kept"), ("perplexity", "glossary"), ("Wishart", "02-gaussian")],
+)
+def test_search_finds(visit, browser, served, place, words, page_found):
+    if place == "file":
+        seen = visit(f"search.html?q={words.replace(' ', '+')}")
+        page = seen.page
+    else:
+        seen, page = None, browser.new_page()
+        page.goto(f"{served}/search.html?q={words.replace(' ', '+')}")
+    page.wait_for_function(
+        "/found \\d+|Search finished/.test(document.querySelector('.search-summary')?.textContent || '')"
+    )
+    found = page.locator("#search-results li > a").evaluate_all("links => links.map(a => a.getAttribute('href'))")
+    assert any(page_found in link for link in found), found
+    if seen:
+        assert seen.foreign() == [] and seen.complaints == []
+    else:
+        assert page.locator("#search-results li p.context").count() > 0
+        page.close()
+
+
+def test_search_is_reached_from_a_page(visit):
+    page = visit("notebooks/02-gaussian.html").page
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("Wishart")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=Wishart*")
+    page.locator("#search-results a[href*='02-gaussian']").first.wait_for()
+
+
+def test_a_figure_opens_by_itself(page_path):
+    for picture in soup(page_path).select("article figure img[src*='_images/']"):
+        link = picture.parent
+        assert link.name == "a" and link["href"] == picture["src"]
+        assert (HTML / urljoin(page_path, link["href"])).is_file()
+
+
+def test_print_is_clean(browser, page_path):
+    # Dark on the screen: paper is white all the same.
+    context = browser.new_context(offline=True, color_scheme="dark", viewport=A4)
+    page = context.new_page()
+    page.goto((HTML / page_path).as_uri(), wait_until="load")
+    page.emulate_media(media="print")
+    shown = page.evaluate(
+        """[...document.querySelectorAll('button, input, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer,'
+            + '.bd-header-article, .toggle-details__summary, details.hide:not([open])')]
+           .filter(e => e.offsetParent !== null && getComputedStyle(e).visibility === 'visible')
+           .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    if page_path != "search.html":
+        assert shown == []
+    wide = page.evaluate(
+        """[...document.querySelectorAll('.bd-article :is(p, figure, img, pre, table)')]
+           .filter(e => e.offsetParent !== null && e.getBoundingClientRect().right > innerWidth + 1)
+           .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert wide == []
+    split = page.evaluate(
+        """[...document.querySelectorAll('.bd-article figure')].filter(e => getComputedStyle(e).breakInside !== 'avoid'
+              || e.getBoundingClientRect().height > 1123 - 140).map(e => e.id)"""
+    )
+    assert split == []
+    pale = page.evaluate(
+        """[...document.querySelectorAll('.bd-article :is(p, h1, h2, li, td, a, pre span)')].filter(e => {
+             const [r, g, b] = getComputedStyle(e).color.match(/[0-9.]+/g).map(Number);
+             return e.offsetParent !== null && e.textContent.trim() && 0.299 * r + 0.587 * g + 0.114 * b > 130; })
+           .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert pale == []
+    page.evaluate("addEventListener('beforeprint', () => (window.printed = document.documentElement.dataset.theme))")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page_path == "404.html" or page.evaluate("[window.printed, document.documentElement.dataset.theme]") == [
+        "light",
+        "dark",
+    ]
+    context.close()
+
+
+def test_a_shared_link_shows_a_card(page_path):
+    page = soup(page_path)
+    if not page_path.startswith(("book/", "notebooks/")):
+        return
+    said = {m["property"]: m["content"] for m in page.find_all("meta", property=True)}
+    heading = page.find("h1").get_text().rstrip("#")
+    assert said["og:title"] == heading
+    assert 20 <= len(said["og:description"]) <= 200 and "Colab" not in said["og:description"]
+    assert (HTML / urljoin(page_path, said["og:image"])).stat().st_size > 5_000
+    assert len(said["og:image:alt"].split()) > 3
+    # The picture is the page's own, where it has one.
+    figures = [urljoin(page_path, i["src"]) for i in page.select("article figure img[src*='_images/']")]
+    assert not figures or urljoin(page_path, said["og:image"]) == figures[0]
+
+
+def test_the_address_of_the_book_itself_leads_to_its_front_page(visit):
+    door, front = soup("index.html"), soup("book/index.html")
+    said, meant = (
+        {m["property"]: m["content"] for m in page.find_all("meta", property=True)} for page in (door, front)
+    )
+    assert set(said) == set(meant) and said["og:title"] == door.title.get_text() == "Replace or Accumulate?"
+    assert (HTML / said["og:image"]).is_file()
+    page = visit("index.html").page
+    page.wait_for_url("**/book/index.html")
+
+
+@pytest.mark.parametrize("address", ["nothing.html", "notebooks/nothing.html", "book/a/b/nothing"])
+def test_a_wrong_address_leads_to_the_books_own_page(browser, served, address):
+    page = browser.new_page()
+    failed = []
+    page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
+    assert page.goto(f"{served}/{address}", wait_until="load").status == 404
+    assert failed == [f"{served}/{address}"]
+    assert page.locator("h1").inner_text() == "There is no such page"
+    with page.expect_navigation():
+        page.locator("article a", has_text="front page").click()
+    assert page.url == f"{served}/book/index.html" and page.title().startswith("Replace or Accumulate?")
+    page.close()
+
+
+def test_the_front_page_says_how_the_verdicts_are_divided():
+    from lib.claims import VERDICTS
+
+    page = soup("book/index.html")
+    tables = page.select("details.ledger table, .ledger table")
+    rows = [row.find_all("td") for table in tables for row in table.select("tbody tr")]
+    counts = {verdict: sum(row[1].get_text().strip() == verdict for row in rows) for verdict in VERDICTS}
+    told = next(p.get_text() for p in page.find_all("p") if p.get_text().startswith("The chapters judge"))
+    assert f"{len(rows)} claims" in told
+    for verdict, count in counts.items():
+        assert not count or f"{count} {verdict}" in told
+    assert len(rows) == sum(counts.values()) >= 10
+
+
+def test_the_front_page_fits_its_argument_and_picture_on_one_screen(visit):
+    page = visit("book/index.html").page
+    assert (
+        page.locator("#fig-argument img").bounding_box()["y"]
+        + page.locator("#fig-argument img").bounding_box()["height"]
+        < 900
+    )
+    assert page.locator(".doors .sd-card").count() == 3
+
+
+def test_a_chapter_of_the_ledger_folds_out_by_keyboard(visit):
+    page = visit("book/index.html", 390).page
+    first = page.locator("details.ledger").first
+    assert not first.locator("table").is_visible()
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert first.locator("table").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_every_page_says_where_it_comes_from(page_path):
+    (note,) = soup(page_path).select("p.provenance")
+    assert note.get_text().startswith("Commit ")
+    for part in ("built 20", "numpy 2", "executed in "):
+        assert part in note.get_text()
+
+
+def test_addresses_outside_the_book_are_listed():
+    import external
+
+    listed = (HTML.parent / "external-links.txt").read_text(encoding="utf-8").splitlines()
+    pages = [p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html")]
+    linked = {
+        a["href"].split("#")[0]
+        for path in pages
+        for a in soup(path).find_all("a", href=True)
+        if a["href"].startswith("http")
+    }
+    assert {line.split("\t")[0] for line in listed} == linked == set(external.collect(HTML))
+    assert len(linked) > 20
+
+
+def test_the_zip_is_the_book_and_the_same_each_time(tmp_path, capsys):
+    from make import BUILD, pack
+
+    pack(None)
+    first = (BUILD / "replace-or-accumulate.zip").read_bytes()
+    pack(None)
+    assert (BUILD / "replace-or-accumulate.zip").read_bytes() == first
+    assert str(BUILD / "replace-or-accumulate.zip") in capsys.readouterr().out
+    with zipfile.ZipFile(BUILD / "replace-or-accumulate.zip") as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+        index = archive.read("replace-or-accumulate/book/index.html")
+    assert index == (HTML / "book" / "index.html").read_bytes()
+    there = {f"replace-or-accumulate/{p.relative_to(HTML).as_posix()}" for p in HTML.rglob("*.html")}
+    assert there <= set(names) and all(name.startswith("replace-or-accumulate/") for name in names)
+
+
+def test_a_chapter_links_words_of_the_glossary_once(page_path):
+    if not page_path.startswith("notebooks/"):
+        return
+    links = soup(page_path).select("article a.glossary")
+    assert len(links) >= 4
+    assert len({link["href"] for link in links}) == len(links)
+    assert all(link["href"].startswith("../book/glossary.html#term-") and len(link["title"]) > 10 for link in links)
+    assert soup(page_path).select("h1 a.glossary, h2 a.glossary, h3 a.glossary, a a, pre a.glossary") == []
+
+
+def test_figures_and_equations_are_numbered_once_in_the_book():
+    numbers = {"figure": [], "equation": []}
+    for path in sorted(HTML.glob("book/*.html")) + sorted(HTML.glob("notebooks/*.html")):
+        page = soup(path.relative_to(HTML).as_posix())
+        figures = page.select("article figure")
+        captions = [figure.select_one(".caption-number") for figure in figures]
+        assert all(captions), f"{path.name} has a figure without a number"
+        numbers["figure"] += [caption.get_text() for caption in captions]
+        numbers["equation"] += [e.get_text().strip("#¶ ") for e in page.select("article .eqno")]
+    for kind, found in numbers.items():
+        assert len(found) > 10 and len(set(found)) == len(found), kind
