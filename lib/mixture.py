@@ -61,11 +61,6 @@ class Shape:
         label = np.cumsum(self.weights) - np.array(self.weights) / 2
         return (self.place(label, label) - mean) / scale
 
-    @property
-    def rarest(self) -> int:
-        """Index of the least probable mode; of equally probable ones the last."""
-        return len(self.weights) - 1 - int(np.argmin(self.weights[::-1]))
-
     def between(self, points: np.ndarray) -> np.ndarray:
         """Whether points (…, d), standardised, lie between the modes: in their convex hull, and farther from each than 99% of its
         own points are."""
@@ -296,7 +291,6 @@ class GMM(_Density):
             diversity = (p * (1 - p)).sum(axis=1) / (1 - 1 / self.score_samples)
             known = {
                 "mode_weights": p,
-                "rare_mode": p[:, self.shape.rarest],
                 "smallest_mode": p.min(axis=1),
                 "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),

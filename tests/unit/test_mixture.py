@@ -103,7 +103,6 @@ def test_scores_of_a_mixture_that_is_the_truth():
 
 
 def test_the_rare_mode_stays_the_rare_mode():
-    assert (SHAPES["uneven_blobs"].rarest, SHAPES["blobs"].rarest) == (2, 2)
     # A fit that has lost the second of three modes: the smallest share is that one's, the rare mode's is what it was.
     world = GMM("uneven_blobs", components=2)
     model = GMMModel(
