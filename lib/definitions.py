@@ -30,6 +30,7 @@ TAILS = (
     "tail_ratio",
     "missing_mass",
     "support",
+    "rare_mode",
     "smallest_mode",
     "vocabulary_coverage",
 )  # of these only the missing mass rises in collapse

@@ -73,6 +73,22 @@ def survival(q, n, generations: int) -> np.ndarray:
     return 1 - lost(q, n, generations)
 
 
+def share_law(q: float, n: int, generations: int) -> np.ndarray:
+    """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape (generations, n + 1).
+
+    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to 0.
+    """
+    n, q = whole("n", n, 1), float(_probabilities(q))
+    if n > EXACT_BELOW:
+        refuse("n", n, f"at most {EXACT_BELOW}: the chain is a matrix of n + 1 rows")
+    counts = np.arange(n + 1)
+    chain = stats.binom.pmf(counts[None, :], n, counts[:, None] / n)
+    out = [stats.binom.pmf(counts, n, q)]
+    for _ in range(whole("generations", generations, 1) - 1):
+        out.append(out[-1] @ chain)
+    return np.array(out)
+
+
 def fixation(q, n, generations: int) -> np.ndarray:
     """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends to q."""
     return lost(1 - _probabilities(q), n, generations)

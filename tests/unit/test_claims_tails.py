@@ -30,8 +30,17 @@ def later(grown=0.17):
     """The exact laws long after the run."""
     values = {"Replace": 0.67, "ReplaceGrown": grown, "Accumulate": 0.076}
     return xr.Dataset(
-        {"missing_mass": (("regime", "generation"), [[0.4, v] for v in values.values()])},
-        {"regime": list(values), "generation": [100, 1000]},
+        {"expected_missing_mass": (("regime", "horizon"), [[0.4, v] for v in values.values()])},
+        {"regime": list(values), "horizon": [100, 1000]},
+    )
+
+
+def far():
+    """A longer run of one regime."""
+    values = np.full((1, 3, 4), 0.118)
+    return xr.Dataset(
+        {"missing_mass": (("regime", "generation", "run"), values)},
+        {"regime": ["AccumulateSubsample"], "generation": [1, 2, 1000]},
     )
 
 
@@ -63,7 +72,7 @@ def tail():
 
 
 def results(**change):
-    return {"chain": chain(), "tail": tail(), "words": words(), "later": later()} | change
+    return {"chain": chain(), "tail": tail(), "words": words(), "later": later(), "far": far()} | change
 
 
 def verdicts(**change):

@@ -118,6 +118,14 @@ def test_loss_beyond_the_exact_chain(monkeypatch):
         alive = -np.expm1(-alive)
 
 
+def test_the_law_of_a_share():
+    law = laws.share_law(0.1, 50, 40)
+    assert_allclose(law.sum(axis=1), 1, atol=1e-12)
+    assert_allclose(law @ np.arange(51) / 50, 0.1, atol=1e-12)
+    assert_allclose(law[:, 0], laws.lost(0.1, 50, 40), atol=1e-12)
+    assert_allclose(law[:, -1], laws.fixation(0.1, 50, 40), atol=1e-12)
+
+
 def test_growth_stops_the_loss():
     found = laws.lost(1e-6, lambda t: 10**6 * 2 ** (t - 1), 60)
     assert found[0] == pytest.approx(np.exp(-1), rel=1e-5)
@@ -147,6 +155,7 @@ def test_times_to_loss():
         (lambda: laws.lost(0.5, 0, 3), "n=0"),
         (lambda: laws.first_sample_miss(-0.5, 3), "q=.*between 0 and 1"),
         (lambda: laws.lost(0.5, 10, 0), "generations=0"),
+        (lambda: laws.share_law(0.5, 1001, 3), "n=1001 .*at most 1000"),
         (lambda: laws.mean_time_to_loss(10, 10), "count=10 .*between 1 and 9"),
         (lambda: laws.expected_support(TRUTH, 10, 3, "keep"), "regime='keep' .*'replace', 'accumulate'"),
         (lambda: laws.expected_heterozygosity("Replace", 10, 3), "regime='Replace'"),

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -99,6 +100,28 @@ def test_scores_of_a_mixture_that_is_the_truth():
     points = world.sample(model, 100_000, None, np.random.default_rng(1)).values
     assert_allclose(points.mean(axis=1), 0, atol=0.02)
     assert_allclose(points.var(axis=1), 1, atol=0.02)
+
+
+def test_the_rare_mode_stays_the_rare_mode():
+    # A fit that has lost the second of three modes: the smallest share is that one's, the rare mode's is what it was.
+    world = GMM("uneven_blobs", components=2)
+    model = GMMModel(
+        np.array([[0.7, 0.3]] * 2),
+        np.stack([world.shape.modes[[0, 2]]] * 2),
+        np.full((2, 2, 1, 1), 1e-4) * np.eye(2),
+    )
+    found = world.score(model, np.random.default_rng(0), ("rare_mode", "smallest_mode"))
+    assert_allclose(found["smallest_mode"], 0)
+    assert_allclose(found["rare_mode"], 0.3, atol=0.05)
+
+
+@pytest.mark.parametrize("ridge", [1e-8, 1e-5])
+def test_the_loss_under_replace_does_not_hang_on_the_ridge(ridge, monkeypatch):
+    setting = {"n": 200, "generations": 20, "runs": 6, "seed": 3, "scores": "test_nll"}
+    ours = recurse(GMM(), Replace(), **setting)["test_nll"].isel(generation=-1)
+    monkeypatch.setattr("lib.mixture.GaussianMixture", partial(GaussianMixture, reg_covar=ridge))
+    theirs = recurse(GMM(), Replace(), **setting)["test_nll"].isel(generation=-1)
+    assert_allclose(theirs.median(), ours.median(), rtol=0.1)
 
 
 def test_what_lies_between_modes():
