@@ -25,6 +25,7 @@ LEVEL = 0.99
 # Scores of risk on real data in order of preference: excess ones, which are 0 at best, and losses in nats, whose floor is unknown.
 EXCESS = ("kl", "excess_risk", "w2_squared", "squared_mean_error", "total_variation")
 LOSSES = ("test_nll", "test_nelbo", "test_perplexity")
+RISKS = ("denoising_error",)  # losses in other units than nats: whether they rise can be seen, how much means nothing
 VARIANCES = ("trace_ratio", "variance_ratio", "heterozygosity_ratio", "log_det_ratio")
 TAILS = (
     "tail_ratio",
@@ -148,7 +149,7 @@ def _series(data, regime, score, typical):
         if np.isnan(middle).any() or not np.isfinite(middle[0]):
             return None
         with np.errstate(invalid="ignore"):
-            spread = np.nan_to_num((third - first) / 1.349, nan=np.inf)
+            spread = np.nan_to_num((third - first) / 1.349, nan=np.inf, posinf=np.inf)
         return Series(score, t, middle, 1.2533 * spread / np.sqrt(runs), runs)
     if not np.isfinite(mean).all():
         return None
@@ -185,9 +186,9 @@ def _above(over, found, said):
 
 
 def _any_increase(data, regime):
-    found = series(data, regime, EXCESS + LOSSES)
+    found = series(data, regime, EXCESS + LOSSES + RISKS)
     if found is None:
-        return _nothing(EXCESS + LOSSES)
+        return _nothing(EXCESS + LOSSES + RISKS)
     rise = found.contrast({-1: 1.0, 0: -1.0})
     if not np.isfinite(rise.low):
         return Answer(None, found.score, "a rise needs more than one run to be seen")

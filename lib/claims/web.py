@@ -183,7 +183,7 @@ def _sampling(results):
         f"if a threat is an error above the first fit's after {data.sizes['generation']} fits: none for real shares of {', '.join(f'{r:g}' for r in falls) or 'no size'} of each new batch; at {least:g} it changes by "
         f"{intervals.number(found[least][1].estimate, '+.2f')} first-fit errors (highest by the law: {law.max():.2f}), each {intervals.number(1 / float(data['size'].values[0]), '.1e')} of the variance; "
         f"of the rare states that the first fit has, {'none is' if not lost else 'some are'} lost",
-        found[least][1],
+        _rise(data, str(Accumulate(fresh=least))),
         "An error off its law, no share at which it falls, or a state lost that was known; for a verdict without limits, a fall at every share. Shown is the change at the smallest share.",
     )
 
