@@ -25,6 +25,10 @@ LEVEL = 0.99
 # Scores of risk on real data in order of preference: excess ones, which are 0 at best, and losses in nats, whose floor is unknown.
 EXCESS = ("kl", "excess_risk", "w2_squared", "squared_mean_error", "total_variation")
 LOSSES = ("test_nll", "test_nelbo", "test_perplexity")
+PER_SAMPLE = (
+    "test_nll",
+    "test_nelbo",
+)  # of text the unit is a choice, a token or a passage: ten times less probable means nothing
 RISKS = ("denoising_error",)  # losses in other units than nats: whether they rise can be seen, how much means nothing
 VARIANCES = ("trace_ratio", "variance_ratio", "heterozygosity_ratio", "log_det_ratio")
 TAILS = (
@@ -46,6 +50,8 @@ LEVELLING = (
     0.75  # rises per doubling that shrink more slowly than this do not level off: π²/6 shrinks by 1/2, ln t by nothing
 )
 FLAT = 0.05  # a last doubling that changes less than this, relative to the level or in nats, is flat
+CARRIED = 3.0  # a mean so many times the median is carried by rare runs; that of a squared normal error is 2.2 times
+NEGLIGIBLE = 0.01  # a share of samples; a rise that stays below it is none
 LEFT = 0.1  # a variance has collapsed when a typical run has less than this of the first fit's left
 FADED = 0.1  # a tail disappears if a score of it has worsened by more than this share
 
@@ -61,6 +67,7 @@ class Series:
     error: np.ndarray
     runs: int
     values: np.ndarray | None = None
+    skew: np.ndarray | None = None  # mean over median, at each generation
 
     def at(self, t: float) -> int:
         """Index of the generation that is nearest to t."""
@@ -155,7 +162,9 @@ def _series(data, regime, score, typical):
         return None
     # Squared errors have a long upper tail: the widest of three normal readings of the quantiles is safe for them.
     spread = np.max([(third - first) / 1.349, (high - mean) / 1.645, (mean - low) / 1.645], axis=0)
-    return Series(score, t, mean, spread / np.sqrt(runs), runs, rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skew = mean / middle
+    return Series(score, t, mean, spread / np.sqrt(runs), runs, rows, skew)
 
 
 def _nothing(scores):
@@ -168,9 +177,9 @@ def _catastrophic(data, regime):
         over = found.contrast({-1: 1.0, 0: -CATASTROPHE}) if len(found.centre) > 1 else None
         said = f"{number(found.centre[-1] / found.centre[0])} times the first fit's {found.score}"
     else:
-        found = series(data, regime, LOSSES)
+        found = series(data, regime, PER_SAMPLE)
         if found is None:
-            return _nothing(EXCESS + LOSSES)
+            return _nothing(EXCESS + PER_SAMPLE)
         rise = found.contrast({-1: 1.0, 0: -1.0})
         over = Interval(*(v - log(CATASTROPHE) for v in (rise.estimate, rise.low, rise.high)), LEVEL)
         said = f"a rise of the loss ({found.score}) by {number(rise.estimate)} nats"
@@ -201,6 +210,8 @@ def _unbounded(found, tolerance) -> tuple[bool | None, str, Interval | None]:
     early, middle = found.at(t[-1] / 4), found.at(t[-1] / 2)
     if t[-1] < 8 or not t[early] < t[middle] < t[-1]:
         return None, f"{t[-1]} generations are too few to see a rise go on", None
+    if found.skew is not None and found.score in EXCESS and (found.skew[[early, middle, -1]] > CARRIED).any():
+        return None, "the mean is carried by rare runs, so its interval cannot be trusted", None
     late, before = log(t[-1] / t[middle]), log(t[middle] / t[early])
     rise = found.contrast({-1: 1.0, middle: -1.0})
     kept = found.contrast(
@@ -280,7 +291,8 @@ def _risen(found):
     if not np.isfinite(rise.low):
         return Answer(None, found.score, "a rise needs more than one run to be seen")
     said = f"{found.score} goes from {number(found.centre[0], '.2g')} to {number(found.centre[-1], '.2g')}"
-    return Answer(bool(rise.low > 0), found.score, said, rise)
+    answer = True if rise.low > 0 else False if rise.high < NEGLIGIBLE else None
+    return Answer(answer, found.score, said if answer is not None else said + ", too noisy to tell", rise)
 
 
 def _tails(data, regime):

@@ -12,6 +12,7 @@ import numpy as np
 from lib import intervals
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
 
+AT_TIMES = 0.1  # "at times": a share of trajectories above which a conflict is no rarity
 RISK = ("catastrophic", "divergence")  # the definitions that the position paper calls unlikely in practice
 
 
@@ -35,12 +36,12 @@ def _conflict(results):
             NOT_TESTABLE, "no trajectory is decided by two definitions", None, "More scores, or longer runs."
         )
     found = _share((both & decided).sum(), decided.sum())
-    word = SUPPORTED if found.low > 0.5 else LIMITED if found.low > 0 else NOT_SUPPORTED
+    word = SUPPORTED if found.low > AT_TIMES else LIMITED if found.low > 0 else NOT_SUPPORTED
     return Finding(
         word,
         f"of {decided.sum()} trajectories that at least two definitions decide, {(both & decided).sum()} collapse under one and not under another",
         found,
-        "No such trajectory; for a verdict without limits, most of them.",
+        f"No such trajectory; fewer than {AT_TIMES:.0%} of them would be a limit.",
     )
 
 
@@ -53,12 +54,17 @@ def _risk(results):
     if not kept or not all_replaced:
         return Finding(NOT_TESTABLE, "no trajectory on which the risk can be judged", None, "A score of risk.")
     found = _share(hit, kept)
+    hits = [
+        str(case).removesuffix(", Accumulate")
+        for case, row in zip(_answers(results, "Accumulate")["case"].values, answers, strict=True)
+        if (row == 1).any()
+    ]
+    named = f" ({'; '.join(hits)})" if hits else ""
     fewer = hit / kept < lost / all_replaced
     word = SUPPORTED if hit == 0 else LIMITED if fewer else NOT_SUPPORTED
     return Finding(
         word,
-        f"a risk that rises catastrophically or goes on rising is seen in {hit} of {kept} accumulated trajectories, and in {lost} of {all_replaced} replaced ones; several of the former were "
-        "chosen to fail",
+        f"a risk that rises catastrophically or goes on rising is seen in {hit} of {kept} accumulated trajectories{named}, and in {lost} of {all_replaced} replaced ones",
         found,
         "For a verdict without limits, no such trajectory; for none, as many as under Replace.",
     )
@@ -73,19 +79,13 @@ def _no_collapse(results):
         return Finding(NOT_TESTABLE, "no definition decides any accumulated trajectory", None, "More scores.")
     free = [d for d in judged if not yes[d]]
     found = _share(sum(yes.values()), sum(decided.values()))
-    word = (
-        SUPPORTED
-        if len(free) == len(judged)
-        else LIMITED
-        if 2 * sum(yes.values()) < sum(decided.values())
-        else NOT_SUPPORTED
-    )
+    word = SUPPORTED if len(free) == len(judged) else LIMITED if 2 * len(free) > len(judged) else NOT_SUPPORTED
     return Finding(
         word,
         f"the definitions that can be decided say yes {sum(yes.values())} times of {sum(decided.values())}: "
         + ", ".join(f"{d} {yes[d]} of {decided[d]}" for d in judged),
         found,
-        "For a verdict without limits, no yes under any definition; for none, at least as many as there are noes.",
+        "For a verdict without limits, no yes under any definition; for none, a yes under half of the definitions or more.",
     )
 
 
@@ -139,7 +139,7 @@ CLAIMS = (
     Claim(
         "thread-no-collapse-definitions",
         10,
-        "thread, 10/N",
+        "this book's extension of thread, 10/N",
         "Where data accumulate there is no model collapse, whichever definition is used.",
         "“no model collapse”, no definition given",
         _no_collapse,

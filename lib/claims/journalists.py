@@ -122,7 +122,7 @@ def _serious(results):
 
 def _destroy(results):
     data = results["collapse"]
-    answers, added = data["answer"], data["kind"].values == "added"
+    answers, added = data["answer"], np.isin(data["kind"].values, ("added", "built"))
     yes = {r: int((answers.sel(regime=r) == 1).sum()) for r in ("Replace", "Accumulate")}
     decided = {r: int((answers.sel(regime=r) >= 0).sum()) for r in ("Replace", "Accumulate")}
     purpose = int((answers.sel(regime="Accumulate").values[added] == 1).sum())
@@ -131,8 +131,8 @@ def _destroy(results):
     most = yes["Accumulate"] > HALF * decided["Accumulate"]
     return Finding(
         SUPPORTED if most else LIMITED if sum(yes.values()) else NOT_SUPPORTED,
-        f"a catastrophic error or a collapsed variance is seen in {yes['Replace']} of {decided['Replace']} experiments under Replace and in {yes['Accumulate']} of {decided['Accumulate']} under Accumulate, of which {purpose} add an "
-        "error at each fit",
+        f"a catastrophic error or a collapsed variance is seen in {yes['Replace']} of {decided['Replace']} experiments under Replace and in {yes['Accumulate']} of {decided['Accumulate']} under Accumulate, of which {purpose} were "
+        "built or altered to fail",
         None,
         "None in either regime, for no support; more than half of the experiments under Accumulate, for a verdict without limits.",
     )
@@ -143,16 +143,12 @@ def _covariance(results):
     fixed, growing = (_interval(data["change"].sel(sizes=s).values) for s in ("fixed", "growing"))
     law, n = float(data["law"]), int(data["n"])
     fits = [int(t) for t in data["fits"].values]
-    if not (fixed.low <= law <= fixed.high and fixed.high < 0):
-        word = NOT_SUPPORTED
-    else:
-        word = LIMITED if max(abs(growing.low), abs(growing.high)) < FLAT else SUPPORTED
     return Finding(
-        word,
+        SUPPORTED if fixed.low <= law <= fixed.high and fixed.high < 0 else NOT_SUPPORTED,
         f"at a fixed {n} samples the median variance is {number(np.exp(fixed.estimate), '.1g')} of the first fit's after {fits[0]} fits (law {number(np.exp(law), '.1g')}), e-fold in about {n - 1}; with sets as "
         f"large and growing as those of the Llama models it has changed by less than {number(max(abs(growing.low), abs(growing.high)), '.1g')} of itself after {fits[1]}",
         fixed,
-        "A log variance off its exact drift; for a verdict without limits, a collapse at the size of practice too.",
+        "A log variance off its exact drift, or one that does not fall.",
     )
 
 
@@ -222,10 +218,10 @@ def _irreversible(results):
         word = LIMITED if fresh.high < 0 else SUPPORTED
     return Finding(
         word,
-        f"the share of running words that a model cannot write changes by {number(replaced.estimate, '+.3f')} in {results['returns'].attrs['fits']} fits under Replace, and by {number(fresh.estimate, '+.3f')} with everything "
-        "kept and a fifth of new text real: without new real data nothing returns, with them it does",
+        f"the share of running words that a model cannot write changes by {number(replaced.estimate, '+.3f')} in {results['returns'].attrs['fits']} fits under Replace, none of which comes back; a pool that keeps everything and "
+        f"is a fifth real from the start gains words ({number(fresh.estimate, '+.3f')}). Whether a model that has already collapsed recovers with new real data was not run",
         replaced,
-        "No loss under Replace; for a verdict without limits, no return with new real data.",
+        "No loss under Replace; for a verdict without limits, no gain even with new real data.",
     )
 
 
@@ -233,12 +229,13 @@ def _human(results):
     data = results["worth"]
     early, late = (_interval(data["ratio"].isel(fits=k).values) for k in (0, -1))
     first, last = (int(t) for t in data["fits"].values)
-    word = SUPPORTED if late.low > max(1.0, early.high) else LIMITED if late.low > 1 else NOT_SUPPORTED
+    word = LIMITED if late.low > max(1.0, early.high) else NOT_SUPPORTED
     return Finding(
         word,
-        f"for a Gaussian the error with an accumulated pool is {early.estimate:.0f} times that with as many real samples after {first} fits, and {late.estimate:.0f} times after {last}",
+        f"for a Gaussian the error with an accumulated pool is {early.estimate:.0f} times that with as many real samples after {first} fits, and {late.estimate:.0f} times after {last}. "
+        "By the law this ratio tends to π²/6 times the generation: it is the worth of as many real samples instead of the pool, not of one more real batch added to it",
         late,
-        "A ratio that does not grow, for limits; a pool that is worth as much as real data, for none.",
+        "A ratio that does not grow, for none; for a verdict without limits, the worth of one more real batch to a pool of generated ones, measured.",
     )
 
 
@@ -286,7 +283,7 @@ CLAIMS = (
     Claim(
         "press-destroy",
         13,
-        "thread, 13/N, of a worry it quotes",
+        "Scientific American, as quoted in thread, 13/N",
         "Widespread use of generative models might destroy future models.",
         "“might destroy future models”",
         _destroy,
@@ -294,7 +291,7 @@ CLAIMS = (
     Claim(
         "press-avoid",
         13,
-        "thread, 13/N, of the journalists’ question",
+        "journalists, as quoted in thread, 13/N",
         "There is something that one can do to avoid model collapse.",
         "“How can we (humanity) make sure to avoid model collapse?”",
         _avoid,

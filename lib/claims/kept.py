@@ -55,9 +55,13 @@ def _minor(results):
     return Finding(
         word,
         f"test perplexity {times(found)} with a tenth kept and ten epochs, {times(whole)} with nothing kept and five"
-        + (f"; in nats {found.estimate / whole.estimate:.0%} of it" if whole.low > 0 else ""),
+        + (
+            f"; in nats {found.estimate / whole.estimate:.0%} of it, up to {share:.0%} at the upper end of its interval"
+            if whole.low > 0
+            else ""
+        ),
         found,
-        f"Less than {MINOR:.0%} of what Replace loses in ln perplexity, as in the paper's own figures, for a verdict without limits; {MOST:.0%} or "
+        f"At the upper end, less than {MINOR:.0%} of what Replace loses in ln perplexity, as in the paper's own figures, for a verdict without limits; {MOST:.0%} or "
         "more, for none.",
     )
 

@@ -123,8 +123,7 @@ TURNS = [
         NOT_SUPPORTED,
     ),
     ("thread-compute", {}, NOT_TESTABLE),
-    ("thread-covariance", {}, LIMITED),
-    ("thread-covariance", {"covariance": covariance(growing=-3.0)}, SUPPORTED),
+    ("thread-covariance", {}, SUPPORTED),
     ("thread-covariance", {"covariance": covariance(fixed=-5.0)}, NOT_SUPPORTED),
     ("thread-covariance", {"covariance": covariance(fixed=0.0, law=0.0)}, NOT_SUPPORTED),
     ("thread-fixed-size", {}, SUPPORTED),
@@ -165,8 +164,8 @@ TURNS = [
     ("nature-irreversible", {}, LIMITED),
     ("nature-irreversible", {"returns": returns(fresh=0.0)}, SUPPORTED),
     ("nature-irreversible", {"returns": returns(replaced=0.0)}, NOT_SUPPORTED),
-    ("nature-human-data", {}, SUPPORTED),
-    ("nature-human-data", {"worth": worth(late=14.5)}, LIMITED),
+    ("nature-human-data", {}, LIMITED),
+    ("nature-human-data", {"worth": worth(late=14.5)}, NOT_SUPPORTED),
     ("nature-human-data", {"worth": worth(1.0, 1.2)}, NOT_SUPPORTED),
 ]
 
