@@ -1942,7 +1942,7 @@ export function mount(element, options = {}) {
   const kind = PANELS[panel];
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const own = panel === "words" ? "words." : "";
-  const timing = { compute: 0, draw: 0 };
+  const timing = { compute: 0, draw: 0, computed: [] };
 
   // ---- what is on the page
   const slots = { a: make("span"), b: make("span") };
@@ -2131,6 +2131,7 @@ export function mount(element, options = {}) {
       }
     }
     known = next;
+    timing.computed = pending.filter((entry) => entry.job).map((entry) => entry.regime);
     const work = () => {
       if (mine !== round) return;
       const until = performance.now() + SLICE;

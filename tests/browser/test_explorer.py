@@ -599,36 +599,43 @@ def test_light_and_dark_are_legible(open_explorer, scheme):
 
 
 def test_a_thousand_runs_of_two_hundred_generations_are_redrawn_in_a_tenth_of_a_second(open_explorer):
-    """Computing, drawing and laying out two regimes; the best of 20, which other programs disturb least."""
+    """Computing, drawing and laying out two regimes. What other programs do at the same time can only add to it, so the best of
+    20 redraws is taken, and the twenty are repeated, five times at most, while the machine is too busy to show a good one."""
     page = open_explorer("#runs=1000&generations=200&n=100&a=Replace&b=Accumulate")
-    took = page.evaluate(
-        """async () => { const handle = document.querySelector('.explorer-gaussian').explorer, took = [];
-             for (let k = 0; k < 20; k++) {
-               const began = performance.now();
-               handle.set({ seed: 100 + k });
-               document.body.getBoundingClientRect();
-               took.push(performance.now() - began);
-               await new Promise(done => setTimeout(done, 30));
-             }
-             return took; }"""
-    )
+    took = []
+    for _ in range(5):
+        took += page.evaluate(
+            """async () => { const handle = document.querySelector('.explorer-gaussian').explorer, took = [];
+                 for (let k = 0; k < 20; k++) {
+                   const began = performance.now();
+                   handle.set({ seed: 100 + k });
+                   document.body.getBoundingClientRect();
+                   took.push(performance.now() - began);
+                   await new Promise(done => setTimeout(done, 30));
+                 }
+                 return took; }"""
+        )
+        if min(took) < 100:
+            break
     assert min(took) < 100, took
 
 
 def test_what_is_known_is_not_computed_again(open_explorer):
     page = open_explorer("#a=Replace&b=AccumulateSubsample&n=100")
     settle(page)
-    spent = page.evaluate(
-        """(() => { const handle = document.querySelector('.explorer-gaussian').explorer;
-             handle.set({ a: 'ReplaceGrown' }); return handle.timing.compute; })()"""
-    )
-    settle(page)
-    again = page.evaluate(
-        """(() => { const handle = document.querySelector('.explorer-gaussian').explorer;
-             handle.set({ seed: 9 }); return document.querySelector('.explorer-gaussian [aria-busy]') !== null; })()"""
-    )
-    # Drawing subsets from a growing pool takes longer than a slice; with the result at hand it is done at once.
-    assert spent < 500 and again
+
+    def computed(change):
+        found = page.evaluate(
+            """(change) => { const handle = document.querySelector('.explorer-gaussian').explorer;
+                 handle.set(change); return handle.timing.computed; }""",
+            change,
+        )
+        settle(page)
+        return found
+
+    assert computed({"a": "ReplaceGrown"}) == ["ReplaceGrown"]
+    assert computed({"a": "AccumulateSubsample", "b": "ReplaceGrown"}) == []
+    assert computed({"seed": 9}) == ["AccumulateSubsample", "ReplaceGrown"]
 
 
 def test_as_a_widget_settings_go_both_ways(module):
