@@ -368,9 +368,10 @@ def sentence(page, panel="gaussian"):
 
 def settle(page):
     """Wait until what was asked for is drawn and written to the address."""
-    page.wait_for_timeout(400)
+    # The page's own timers, which come in the order of their times however busy the machine is.
+    page.evaluate("new Promise(done => setTimeout(() => requestAnimationFrame(() => setTimeout(done, 0)), 400))")
     page.wait_for_function("!document.querySelector('.explorer[aria-busy]')")
-    page.wait_for_timeout(250)
+    page.evaluate("new Promise(done => setTimeout(done, 250))")
 
 
 def test_the_page_shows_both_panels_with_laws_and_words(open_explorer):
@@ -527,10 +528,11 @@ def test_nothing_moves_unasked_and_less_where_less_is_wanted(open_explorer, moti
     assert state(page)["t"] == 100
     page.evaluate(
         """window.seen = []; const input = document.querySelector('.explorer-gaussian .scrub input');
-           setInterval(() => { const t = Number(input.value); if (window.seen.at(-1) !== t) window.seen.push(t); }, 5);"""
+           new MutationObserver(() => { const t = Number(input.value); if (window.seen.at(-1) !== t) window.seen.push(t); })
+             .observe(input, { attributes: true, attributeFilter: ['aria-valuetext'] });"""
     )
     panel.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(2600)
+    page.wait_for_function("window.seen.length > 3")
     panel.get_by_role("button", name="Pause").click()
     seen = page.evaluate("window.seen")
     moved = seen[seen.index(1) :]
@@ -659,10 +661,11 @@ def test_as_a_widget_settings_go_both_ways(module):
     said = page.locator(".explorer .said")
     assert said.text_content().startswith("Generation 20, n = 50. Replace: a model can still say")
     page.evaluate("window.model.set('a', 'RealOnly'); window.model.set('generations', 10); window.model.set('t', 4)")
-    page.wait_for_timeout(500)
-    assert said.text_content().startswith("Generation 4, n = 50. RealOnly:")
+    page.wait_for_function(
+        "document.querySelector('.explorer .said').textContent.startsWith('Generation 4, n = 50. RealOnly:')"
+    )
     page.get_by_role("button", name="Draw again").click()
-    page.wait_for_timeout(500)
+    page.wait_for_function("window.saved > 0 && !document.querySelector('.explorer[aria-busy]')")
     assert page.evaluate("[window.model.get('seed'), window.saved > 0]") == [4, True]
     assert page.locator(".share").count() == 0  # a widget has no address of its own
     page.evaluate("window.end()")

@@ -301,3 +301,20 @@ def test_figures_and_equations_are_numbered_once_in_the_book():
         numbers["equation"] += [e.get_text().strip("#¶ ") for e in page.select("article .eqno")]
     for kind, found in numbers.items():
         assert len(found) > 10 and len(set(found)) == len(found), kind
+
+
+def test_theorems_are_numbered_in_one_row_and_links_to_them_say_their_number():
+    kinds, found, links = ("theorem", "proposition"), [], []
+    chapters = sorted(HTML.glob("notebooks/*.html"))
+    for path in chapters:
+        page = soup(path.relative_to(HTML).as_posix())
+        for block in page.select("article div.proof"):
+            (kind,) = set(block["class"]) & set(kinds)
+            found.append((f"{path.name}#{block['id']}", block.select_one(".caption-number").get_text().strip()))
+            assert found[-1][1].split() == [kind.capitalize(), str(len(found))]
+        for link in page.select("article a[href]"):
+            target = link["href"] if not link["href"].startswith("#") else path.name + link["href"]
+            if target.partition("#")[2].startswith(("thm-", "prop-")):
+                links.append((target, " ".join(link.get_text().split())))
+    assert len(found) > 15 and len(links) > 10
+    assert [link for link in links if link not in found] == []
