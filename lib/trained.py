@@ -185,7 +185,7 @@ class Trained(Language):
 
     def _train(self, network, blocks, schedule, rng, scratch):
         device, dtype = self.place()
-        watch = self._validation_loss if self.stop == "best" else None
+        watch = self._loss_on_validation if self.stop == "best" else None
         compiled = device.type == "cuda" and isinstance(network, Decoder)
         train(
             network,
@@ -199,8 +199,13 @@ class Trained(Language):
             scratch=scratch,
         )
 
-    def _validation_loss(self, network) -> float:
+    def _loss_on_validation(self, network) -> float:
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
+
+    def validation_loss(self, model: Weights) -> np.ndarray:
+        """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part: (runs,). What
+        `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
+        return np.array([self._loss_on_validation(network) for network in self.networks(model)])
 
     def networks(self, model: Weights) -> Iterator[torch.nn.Module]:
         """The network of each run, one after the other."""

@@ -143,10 +143,14 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**62)))
 
 
-# Named sizes: settings of a Transformer. `laptop` is the default. The others have the families and the numbers of parameters of
-# Gerstgrasser et al. (2024), who do not print widths and depths; these are ours.
+# Named sizes: settings of a Transformer. `laptop` is the default. Those from gpt2-9M on have the families and the numbers of
+# parameters of Gerstgrasser et al. (2024), who do not print widths and depths; these are ours. The sizes between are for the
+# embedded text; the sweep book/sweeps/language-size.yaml compares them by their loss on its validation part.
 SIZES: dict[str, dict[str, Any]] = {
     "laptop": {},
+    "llama-1M": {"width": 160, "layers": 3},
+    "llama-3M": {"width": 224, "layers": 4},
+    "llama-5M": {"width": 320, "layers": 4, "heads": 5},
     "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
     "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
     "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},

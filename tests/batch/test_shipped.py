@@ -31,6 +31,7 @@ SMALL = {
         "grid": {"design": ["fixed", "fresh"]},
         "fixed": {"generations": 4, "runs": 200, "dimension": 2, "n": 20},
     },
+    "language-size": {"grid": {"size": ["llama-1M", "laptop"]}, "fixed": {"passes": 1, "blocks": 160, "batch": 4}},
 }
 
 
@@ -104,6 +105,14 @@ def test_the_kde_grid_scores_every_regime(tmp_path, client):
     assert np.isfinite(data["test_nll"]).all() and data.sizes["regime"] == 4
     first = data["test_nll"].isel(generation=0)
     assert (first == first.isel(regime=0)).all(), "generation 1 is shared by the regimes"
+
+
+def test_the_sizes_are_compared_on_one_validation_part(tmp_path, client):
+    data = small(tmp_path, client, "language-size")
+    assert data["validation_loss"].dims == ("size",) and (data["steps"] == 40).all()
+    assert data["parameters"].sel(size="llama-1M") > 3 * data["parameters"].sel(size="laptop")
+    # Better than a guess among all tokens, and worse than a model of the whole text.
+    assert ((data["validation_loss"] > 2.5) & (data["validation_loss"] < np.log(512))).all()
 
 
 def test_make_records_refuses_what_it_does_not_know():
