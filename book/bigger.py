@@ -1,4 +1,5 @@
-"""The page *Run it bigger*: the Gaussian grid as it was recorded, drawn and put into words when the pages are assembled."""
+"""The page *Run it bigger*: what was recorded of the Gaussian grid and of a decoder's size, put into words and drawn when the pages
+are assembled."""
 
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ from matplotlib.colors import LogNorm
 PAGE = Path("book", "run-it-bigger.md")
 MARK = "<!-- gaussian-grid -->"
 NAME = "gaussian-grid"
+SIZE_MARK = "<!-- language-size -->"
+SIZE_NAME = "language-size"
 LOST = 0.1  # a variance ratio below which a fit counts as having lost its spread
 # From what is thrown away to what is kept; a record may hold them in another order.
 ORDER = ("Replace", "ReplaceGrown", "Keep", "FreshReal", "AccumulateSubsample", "Accumulate", "RealOnly")
@@ -18,11 +21,14 @@ SPREAD, ERROR = "gaussian-grid-variance.png", "gaussian-grid-error.png"
 
 
 def fill(text, static):
-    """Put the recorded grid in place of the page's marker line; figures go into the folder `static`."""
+    """Put the recorded sweeps in place of the page's marker lines; figures go into the folder `static`."""
     from lib import figures, records
 
-    if MARK not in text.splitlines():
-        raise ValueError(f"{PAGE} needs a line {MARK}")
+    for mark in (MARK, SIZE_MARK):
+        if mark not in text.splitlines():
+            raise ValueError(f"{PAGE} needs a line {mark}")
+    record = records.record(SIZE_NAME)
+    text = text.replace(SIZE_MARK, records.not_recorded(SIZE_NAME) if record is None else size_words(record))
     record = records.record(NAME)
     if record is None:
         return text.replace(MARK, records.not_recorded(NAME))
@@ -33,6 +39,37 @@ def fill(text, static):
         save(spread(grid), static / SPREAD)
         save(error(grid), static / ERROR)
     return text.replace(MARK, "\n\n".join(words(record)))
+
+
+def size_words(record):
+    """A table of decoders by size, and the one with the lowest validation loss."""
+    data = record.data["size"].sortby("parameters")
+    best = data.isel(size=int(data["validation_loss"].argmin()))
+    rows = [
+        f"| `{name}` | {one['parameters'].item() / 1e6:.2f} | {one['validation_loss'].item():.3f} | "
+        f"{one['test_perplexity'].item():.1f} | {one['bits_per_byte'].item():.3f} |"
+        for name in data["size"].values
+        for one in [data.sel(size=name)]
+    ]
+    largest = data["size"].values[-1]
+    bound = (
+        " It is the largest that was tried, so a larger one may do better still."
+        if best["size"].item() == largest
+        else " The larger ones that were tried do worse: they learn the text by heart before they learn the language."
+    )
+    return "\n\n".join(
+        [
+            f"*{record.line}*",
+            "\n".join(
+                [
+                    "| size | parameters (millions) | validation loss (nats per token) | test perplexity | bits per byte, test |",
+                    "|---|---|---|---|---|",
+                    *rows,
+                ]
+            ),
+            f"The lowest loss on the validation part is that of `{best['size'].item()}`.{bound}",
+        ]
+    )
 
 
 def save(fig, path):

@@ -6,21 +6,13 @@ import numpy as np
 
 from lib import claims, intervals
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, Claim, Finding, verdict
+from lib.claims.measured import at, change
 from lib.image_scores import faded, rare_class
 from lib.intervals import number
 
 
-def _at(results, score, regime, generation):
-    return results["main"][score].sel(regime=regime).isel(generation=generation).values
-
-
-def _change(results, score, regime):
-    """Paired change of a score from the first to the last generation."""
-    return intervals.difference(_at(results, score, regime, -1), _at(results, score, regime, 0), LEVEL)
-
-
 def _replaced(results):
-    found = _change(results, "test_nelbo", "Replace")
+    found = change(results["main"], "test_nelbo", "Replace")
     last = results["main"].sizes["generation"]
     return Finding(
         verdict(found, above=0),
@@ -31,7 +23,7 @@ def _replaced(results):
 
 
 def _mitigated(results):
-    replaced, accumulated = (_at(results, "test_nelbo", r, -1) for r in ("Replace", "Accumulate"))
+    replaced, accumulated = (at(results["main"], "test_nelbo", r, -1) for r in ("Replace", "Accumulate"))
     found = intervals.difference(replaced, accumulated, LEVEL)
     return Finding(
         verdict(found, above=0),
@@ -43,7 +35,10 @@ def _mitigated(results):
 
 def _slows_only(results):
     """On the score that the paper reports, the test loss, and at each number of steps that the chapter ran."""
-    own, replaced = _change(results, "test_nelbo", "Accumulate"), _change(results, "test_nelbo", "Replace")
+    own, replaced = (
+        change(results["main"], "test_nelbo", "Accumulate"),
+        change(results["main"], "test_nelbo", "Replace"),
+    )
     longer = results["long"]["test_nelbo"].sel(regime="Accumulate")
     longer = intervals.difference(longer.isel(generation=-1), longer.isel(generation=0), LEVEL)
     if not (own.low > 0 and own.high < replaced.low):
@@ -141,7 +136,7 @@ MARGIN = 0.1  # of the distance between Replace and refitted real images: closer
 
 def _no_collapse(results):
     accumulated, refitted, replaced = (
-        _at(results, "frechet_distance", r, -1) for r in ("Accumulate", "RealOnly(refit)", "Replace")
+        at(results["main"], "frechet_distance", r, -1) for r in ("Accumulate", "RealOnly(refit)", "Replace")
     )
     left = intervals.difference(accumulated, refitted, LEVEL)
     whole = intervals.difference(replaced, refitted, LEVEL)

@@ -9,61 +9,28 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
-
 from lib import intervals, theory
-from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
-from lib.definitions import LEFT, LEVELLING
+from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding, filters
+from lib.claims.measured import agrees, all_hold, at, listed, near, together
 from lib.intervals import number
-from lib.regimes import Accumulate, AccumulateSubsample, Replace
+from lib.regimes import Accumulate, AccumulateSubsample
 from lib.theory import limits
 
-CLOSE = 0.03  # of itself, or 0.003: how far a large set may lie from a law for infinitely large ones
 STEPS = 10  # fits that are looked at one by one for an error that recurs
 SLOW = 1.25  # a variance that grows by less than this factor when the fits double grows slowly
 RARELY = 0.02  # a share of runs below this counts as none
-MOST = 0.5
-SOON = 20  # fits after which it is asked what new real data have brought back
-ARRIVED = 0.9  # share of what a verifier likes best from which on a model holds its belief
-
-
-def _at(data, score, regime, generation=-1):
-    return data[score].sel(regime=regime).isel(generation=generation).values
-
-
-def _holds(interval, law):
-    return interval.low <= law <= interval.high
-
-
-def _near(interval, law):
-    """Whether an interval, widened by what a law for n → ∞ may be off, holds it."""
-    slack = max(CLOSE * abs(law), 0.003)
-    return interval.low - slack <= law <= interval.high + slack
-
-
-def _all_hold(found: list, law: list) -> bool:
-    return all(_holds(interval, value) for interval, value in zip(found, law, strict=True))
-
-
-def _list(data, name):
-    return np.atleast_1d(data.attrs[name]).tolist()
-
-
-def _together(count: int) -> float:
-    """The level at which `count` intervals all hold together with 99%."""
-    return 1 - (1 - LEVEL) / count
 
 
 def _strong(results):
     data = results["strong"]
-    shares, sizes = _list(data, "synthetic"), _list(data, "sizes")
+    shares, sizes = listed(data, "synthetic"), listed(data, "sizes")
     d, noise = int(data.attrs["dimension"]), float(data.attrs["noise"])
-    level, ends, floored = _together(len(shares) * len(sizes)), [], []
+    level, ends, floored = together(len(shares) * len(sizes)), [], []
     for share in shares:
         values = [data["excess_risk"].sel(regime=f"FreshReal({1 - share:g}), shift 1, n = {n}").values for n in sizes]
         law = limits.strong_collapse_risk(sizes, d, noise, share, 1.0).tolist()
         ends.append(intervals.mean(values[-1], LEVEL))
-        on_law = _all_hold([intervals.mean(v, level) for v in values], law)
+        on_law = all_hold([intervals.mean(v, level) for v in values], law)
         floored.append(on_law and 0.9 * share**2 < ends[-1].low and ends[-1].high < 1.1 * share**2)
     plain = data["excess_risk"].sel(regime=f"FreshReal({1 - max(shares):g}), shift 0, n = {sizes[-1]}").values.mean()
     said = ", ".join(
@@ -91,7 +58,7 @@ def _courses(results):
 
 def _functional(results):
     """Each of the first fits must move the quantity, in one direction, and without a bias nothing may move."""
-    level, moved, total = _together(6 * (STEPS - 1)), [], 0
+    level, moved, total = together(6 * (STEPS - 1)), [], 0
     for _, data, score, label in _courses(results):
         for regime in ("Replace", "Accumulate"):
             values = data[score].sel(regime=label(regime)).transpose("generation", "run").values[:STEPS]
@@ -100,11 +67,10 @@ def _functional(results):
             moved.append(max(sum(f.low > 0 for f in found), sum(f.high < 0 for f in found)))
     data = results["functional"]
     left = {
-        r: intervals.mean(_at(data, "trace_ratio", _courses(results)[0][3](r)), LEVEL)
-        for r in ("Replace", "Accumulate")
+        r: intervals.mean(at(data, "trace_ratio", _courses(results)[0][3](r)), LEVEL) for r in ("Replace", "Accumulate")
     }
-    still = [intervals.mean(_at(data, "trace_ratio", f"{r}, T = 1"), LEVEL) for r in ("Replace", "Accumulate")]
-    quiet = all(_near(f, 1.0) for f in still)
+    still = [intervals.mean(at(data, "trace_ratio", f"{r}, T = 1"), LEVEL) for r in ("Replace", "Accumulate")]
+    quiet = all(near(f, 1.0) for f in still)
     if sum(moved) == total and quiet:
         word = SUPPORTED
     else:
@@ -124,16 +90,16 @@ def _recurring(results):
     question about real models."""
     tempered, ridge, shift = results["temperature"], results["ridge"], results["shift"]
     t, n = tempered.sizes["generation"], int(tempered.attrs["n"])
-    degree = max(_list(tempered, "temperatures"))
-    variance = intervals.mean(_at(tempered, "trace_ratio", f"Accumulate, T = {degree:g}"), LEVEL)
+    degree = max(listed(tempered, "temperatures"))
+    variance = intervals.mean(at(tempered, "trace_ratio", f"Accumulate, T = {degree:g}"), LEVEL)
     law = limits.tempered_variance(Accumulate(), n, t, degree)[-1]
     factor = float(ridge.attrs["factor"])
-    kept = intervals.mean(_at(ridge, "shrinkage", "Accumulate"), LEVEL)
+    kept = intervals.mean(at(ridge, "shrinkage", "Accumulate"), LEVEL)
     kept_law = factor * limits.recurring_factor(Accumulate(), factor, int(ridge["generation"][-1]))[-1]
-    bias = intervals.mean(_at(shift, "shrinkage", "Accumulate") - 1, LEVEL)
+    bias = intervals.mean(at(shift, "shrinkage", "Accumulate") - 1, LEVEL)
     bias_law = limits.recurring_shift(Accumulate(), int(shift["generation"][-1]))[-1]
     steady = [variance.low > 0.9, kept.low > 0.9 * factor, bias.high < 0.5]
-    if _holds(variance, law) and _holds(kept, kept_law) and _near(bias, bias_law):
+    if agrees(variance, law) and agrees(kept, kept_law) and near(bias, bias_law):
         word = NOT_TESTABLE
     else:
         # Off the law the numbers speak for themselves: most of each is left, or not.
@@ -151,16 +117,16 @@ def _recurring(results):
 
 def _spike(results):
     data = results["counterexample"]
-    sizes, runs = _list(data, "sizes"), data.sizes["run"]
-    level = _together(len(sizes))
-    hits = [int(_at(data, "collapsed", f"Accumulate, n = {n}", 1).sum()) for n in sizes]
+    sizes, runs = listed(data, "sizes"), data.sizes["run"]
+    level = together(len(sizes))
+    hits = [int(at(data, "collapsed", f"Accumulate, n = {n}", 1).sum()) for n in sizes]
     found = [intervals.proportion(h, runs, level) for h in hits]
-    control = sum(int(_at(data, "collapsed", f"RealOnly, n = {n}", 1).sum()) for n in sizes)
-    first = [_at(data, "total_variation", f"Accumulate, n = {n}", 0).mean() for n in (sizes[0], sizes[-1])]
+    control = sum(int(at(data, "collapsed", f"RealOnly, n = {n}", 1).sum()) for n in sizes)
+    first = [at(data, "total_variation", f"Accumulate, n = {n}", 0).mean() for n in (sizes[0], sizes[-1])]
     consistent = first[1] < first[0] * (sizes[0] / sizes[-1]) ** 0.5 and control == 0
     constant = min(f.low for f in found) > 0.1
     long = results["counterexample_long"]
-    worse = intervals.difference(_at(long, "collapsed", "Replace"), _at(long, "collapsed", "Accumulate"), LEVEL)
+    worse = intervals.difference(at(long, "collapsed", "Replace"), at(long, "collapsed", "Accumulate"), LEVEL)
     shown = intervals.proportion(hits[-1], runs, LEVEL)
     return Finding(
         SUPPORTED if consistent and constant else NOT_SUPPORTED,
@@ -173,8 +139,8 @@ def _spike(results):
 
 def _smooth(results):
     data = results["smooth"]
-    sizes, epsilon, runs = _list(data, "sizes"), float(data.attrs["epsilon"]), data.sizes["run"]
-    level, far, falls, gone = _together(2 * len(sizes)), {}, {}, {}
+    sizes, epsilon, runs = listed(data, "sizes"), float(data.attrs["epsilon"]), data.sizes["run"]
+    level, far, falls, gone = together(2 * len(sizes)), {}, {}, {}
     for name in ("mean", "variance"):
         far[name] = [int((data[name].sel(regime=f"Accumulate, n = {n}") >= epsilon).sum()) for n in sizes]
         found = [intervals.proportion(h, runs, level) for h in far[name]]
@@ -200,9 +166,9 @@ def _plateau(results):
     t, n = data.sizes["generation"], int(data.attrs["n"])
     found, law = {}, {}
     for name in ("mle", "unbiased"):
-        found[name] = intervals.mean(_at(data, "trace_ratio", f"AccumulateSubsample, {name}"), LEVEL)
+        found[name] = intervals.mean(at(data, "trace_ratio", f"AccumulateSubsample, {name}"), LEVEL)
         law[name] = theory.expected_variance(AccumulateSubsample(), n, 100 * t, name)
-    on_law = all(_holds(found[name], law[name][t - 1]) for name in found)
+    on_law = all(agrees(found[name], law[name][t - 1]) for name in found)
     # Over two further decades a law that levels off changes by little, t^{1/n} by a factor of 100^{1/n}.
     steady = abs(law["mle"][-1] / law["mle"][t - 1] - 1) < 0.05
     slow = law["unbiased"][-1] / law["unbiased"][100 * t // 2 - 1] < SLOW
@@ -219,183 +185,6 @@ def _plateau(results):
         f"bound, as slowly as $t^{{1/n}}$: {found['unbiased'].estimate:.2f} (law {law['unbiased'][t - 1]:.2f}), then {law['unbiased'][-1]:.2f}. The error of the mean ends at {error:.2f}/n, that of Accumulate at {plain:.2f}/n (laws, n = 1000)",
         found["mle"],
         f"A variance off its law, or one that does not level off with the divisor n; with limits, one that grows by a factor of {SLOW:g} or more with n − 1 when the fits double.",
-    )
-
-
-def _breakdown(results):
-    data = results["breakdown"]
-    point = limits.breakdown(float(data.attrs["right"]), float(data.attrs["wrong"]))
-    errors = _list(data, "errors")
-    level = _together(len(errors))
-    kept = [
-        intervals.mean(data["probabilities"].sel(regime=f"Replace, wrong = {p:.3g}").isel(generation=1, state=1), level)
-        for p in errors
-    ]
-    sides = [found.high < 0.5 if p < point else found.low > 0.5 for p, found in zip(errors, kept, strict=True)]
-    below = max(p for p in errors if p < point)
-    return Finding(
-        NOT_TESTABLE if all(sides) else NOT_SUPPORTED,
-        f"for labels alone it is Bayes' rule, and the simulation checks no more than the code: of what is kept most is right up to a share of wrong labels of {below:.2f}, and most is wrong from "
-        f"{min(p for p in errors if p > point):.2f} on; p* is {point:.2f}. Their claim is about classifiers and language models trained on it, of which there are none here",
-        intervals.mean(
-            data["probabilities"].sel(regime=f"Replace, wrong = {below:.3g}").isel(generation=1, state=1), LEVEL
-        ),
-        "Classifiers trained on verified labels on either side of p*.",
-    )
-
-
-def _belief(results):
-    data = results["verified"]
-    truth, kept = _list(data, "truth"), float(data.attrs["kept"])
-    accept = np.reshape(_list(data, "accept"), (3, 3))[1]
-    t, best = data.sizes["generation"], int(np.argmax(accept))
-    found = {
-        r: intervals.mean(data["probabilities"].sel(regime=f"{r}, with a taste").isel(generation=-1, state=best), LEVEL)
-        for r in ("Replace", "Accumulate")
-    }
-    law = {
-        str(r): limits.mean_field(r, truth, t, limits.tilted(accept), kept)[-1, best] for r in (Replace(), Accumulate())
-    }
-    on_law = all(_near(found[r], law[r]) for r in found)
-    there = {r: found[r].low > ARRIVED for r in found}
-    if not (on_law and there["Replace"] and found["Accumulate"].low > truth[best]):
-        word = NOT_SUPPORTED
-    else:
-        word = SUPPORTED if there["Accumulate"] else LIMITED
-    return Finding(
-        word,
-        f"three kinds of answer and one verifier, whose belief is the kind that it passes most: its share goes from {truth[best]:.0%} to {found['Replace'].estimate:.0%} after {t} fits under Replace and to "
-        f"{found['Accumulate'].estimate:.0%} under Accumulate (laws {law['Replace']:.0%} and {law['Accumulate']:.0%}), on the way there. Their model is a linear regression, not this one",
-        found["Accumulate"],
-        f"A share that stays, or does not follow the verifier's preferences; for a verdict without limits, {ARRIVED:.0%} or more under Accumulate too.",
-    )
-
-
-def _quality(results):
-    """The premise is a verifier that is better than chance; what one with a bad eye does is no part of the claim."""
-    data = results["verified"]
-    truth = _list(data, "truth")
-    end = {
-        (r, v): [
-            intervals.mean(data["probabilities"].sel(regime=f"{r}, {v}").isel(generation=-1, state=s), LEVEL)
-            for s in (1, 2)
-        ]
-        for r in ("Replace", "Accumulate")
-        for v in ("honest", "with a taste")
-    }
-    honest, taste = (end["Accumulate", v] for v in ("honest", "with a taste"))
-    if honest[1].high >= truth[2] or taste[1].high >= truth[2]:
-        word = NOT_SUPPORTED
-    else:
-        word = LIMITED if taste[0].high < truth[1] else SUPPORTED
-    return Finding(
-        word,
-        f"where data accumulate, an honest filter takes wrong answers from {truth[2]:.0%} to {honest[1].estimate:.1%} and one with a taste to {taste[1].estimate:.1%}, better than the real data; the taste also takes good "
-        f"answers that it likes less from {truth[1]:.0%} to {taste[0].estimate:.0%}. Under Replace an honest filter leaves {end['Replace', 'honest'][1].estimate:.1%} wrong: here discarding old data is better",
-        honest[1],
-        "Wrong answers that do not become fewer; for a verdict without limits, no loss of good ones under a filter with a taste. Which filters are in use is a question about practice.",
-    )
-
-
-def _golden(results):
-    data = results["weighted"]
-    weights, n = _list(data, "weights"), int(data.attrs["n"]) // 2
-    labels = [str(r) for r in data["regime"].values if "weight" in str(r)]
-    values = [n * data["squared_mean_error"].sel(regime=label).values for label in labels]
-    level = _together(len(weights))
-    found = [intervals.mean(v, level) for v in values]
-    on_law = _all_hold(found, limits.weighted_error(np.array(weights)).tolist())
-    best = int(np.abs(np.array(weights) - limits.GOLDEN).argmin())
-    equal = int(np.abs(np.array(weights) - 0.5).argmin())
-    gain = intervals.difference(values[equal], values[best], LEVEL)
-    pooled, real = (
-        n * data["squared_mean_error"].sel(regime=r).values.mean() for r in ("Accumulate(0.5 fresh)", "RealOnly")
-    )
-    return Finding(
-        SUPPORTED if on_law and gain.low > 0 else NOT_SUPPORTED,
-        f"in their loop, which forgets, the error is {values[best].mean():.3f}/n at a weight of {weights[best]:.3f} and {values[equal].mean():.3f}/n at equal weights (laws {limits.weighted_error(weights[best]):.3f} and "
-        f"{limits.weighted_error(0.5):.3f}). (Where all is kept, {pooled:.3f}/n; with a weight of 0 on what is synthetic, {real:.4f}/n)",
-        intervals.mean(values[best], LEVEL),
-        "An error off its law, or none gained over equal weights.",
-    )
-
-
-def _small_sample(results):
-    data = results["unseen"]
-    d, n = int(data.attrs["dimension"]), int(data.attrs["n"])
-    left = {
-        r: intervals.median(_at(data, "trace_ratio", r) / _at(data, "trace_ratio", r, 0), LEVEL)
-        for r in ("Replace", "Accumulate", "RealOnly(refit)")
-    }
-    ranks = {r: _at(data, "rank", r) for r in ("Accumulate", "RealOnly(refit)")}
-    if left["Replace"].high >= LEFT:
-        word = NOT_TESTABLE
-    elif left["Accumulate"].low > MOST:
-        word = SUPPORTED if (ranks["Accumulate"] == ranks["RealOnly(refit)"]).all() else LIMITED
-    else:
-        word = NOT_SUPPORTED
-    return Finding(
-        word,
-        f"unbiased estimates of {d} dimensions from n = {n}: after {int(data['generation'][-1])} fits {left['Accumulate'].estimate:.2f} of the first fit's total variance is left under Accumulate and {number(left['Replace'].estimate, '.1g')} "
-        f"under Replace (medians). The rank is {int(ranks['Accumulate'].min())} of {d}, as for the first sample refitted ({int(ranks['RealOnly(refit)'].min())}): what is missing is lost to the first sample, not to the recursion",
-        left["Accumulate"],
-        f"A median below {MOST:g} under Accumulate; with limits, a rank below that of the first sample. Not testable if Replace keeps {LEFT:.0%} of the variance.",
-    )
-
-
-def _words(results):
-    missing = results["unseen"]["missing_mass"]
-    t = min(SOON, int(missing["generation"][-1]))
-    missing = missing.sel(generation=t)
-    first, own, fresh, replaced = (
-        missing.sel(regime=r).values for r in ("RealOnly(refit)", "Accumulate", "Accumulate(0.2 fresh)", "Replace")
-    )
-    back = intervals.mean(1 - fresh / first, LEVEL)
-    if not np.allclose(own, first) or back.low <= 0:
-        word = NOT_SUPPORTED
-    else:
-        word = SUPPORTED if back.low > MOST else LIMITED
-    return Finding(
-        word,
-        f"{first.mean():.1%} of a text's running words are not among the first {int(results['unseen'].attrs['words'])}, and after {t} fits {own.mean():.1%} under Accumulate ({replaced.mean():.1%} under Replace), all of it lost "
-        f"to the first sample; with a fifth of new data real {fresh.mean():.1%}: {back.estimate:.0%} of it is back",
-        back,
-        f"A word lost later under Accumulate, or none brought back; for a verdict without limits, {MOST:.0%} or more brought back.",
-    )
-
-
-def _text(results):
-    """Whether the loss levels off, and if not, whether the cause is what the models write: copies of the real text have no error."""
-    loss = np.log(results["ngram"]["test_perplexity"])
-    doublings = [2**k for k in range(int(np.log2(loss.sizes["generation"])) + 1)]
-
-    def rises(label):
-        values = [loss.sel(regime=label, generation=t).values for t in doublings]
-        return [after - before for before, after in itertools.pairwise(values)]
-
-    def levels(label):
-        """Whether the later half of the doublings adds less than a rise that shrinks by LEVELLING with each of them would."""
-        steps = rises(label)
-        half = len(steps) // 2
-        return intervals.mean(sum(steps[half:]) - LEVELLING**half * sum(steps[:half]), LEVEL).high < 0
-
-    own, part, copies = "Accumulate", "AccumulateSubsample", "Accumulate, copied"
-    total, copied = (intervals.mean(sum(rises(label)), LEVEL) for label in (own, copies))
-    if total.low <= 0 or levels(own):
-        word = SUPPORTED
-    else:
-        word = LIMITED if copied.low > 0 and levels(part) else NOT_SUPPORTED
-
-    def listed(label):
-        return ", ".join(number(r.mean(), ".3f") for r in rises(label))
-
-    attrs = results["ngram"].attrs
-    return Finding(
-        word,
-        f"{int(attrs['blocks'])} blocks of {int(attrs['words'])} words: under Accumulate the loss rises by {listed(own)} nats a word from one doubling of the fits to the next, to {doublings[-1]}, and does not level off. Copies of the real "
-        f"text, without any model's error, raise it by {listed(copies)}: the fit takes repeats for evidence. Fits to as many blocks of the same pool as there were real ones level off: {listed(part)}",
-        total,
-        f"No rise under Accumulate, or rises that shrink to less than {LEVELLING:g} of themselves with each doubling, for a verdict without limits; for none, copies that do no harm, or parts of the pool that do not level off either.",
     )
 
 
@@ -456,7 +245,7 @@ CLAIMS = (
         "Feng et al. 2024",
         "Training on verified labels works up to a breakdown point that the verifier's keep rates give.",
         "p* = 1/(1 + ψ/φ)",
-        _breakdown,
+        filters.breakdown,
     ),
     Claim(
         "yi-belief",
@@ -464,7 +253,7 @@ CLAIMS = (
         "Yi et al. 2025",
         "Training on verified output tends to what the verifier believes.",
         "the verifier's “knowledge center”",
-        _belief,
+        filters.belief,
     ),
     Claim(
         "thread-quality-filters",
@@ -472,7 +261,7 @@ CLAIMS = (
         "thread, 4/N",
         "Users who share better outputs, and better filters, make synthetic data better for the next model.",
         "implied: quality rises",
-        _quality,
+        filters.quality,
     ),
     Claim(
         "he-golden",
@@ -480,7 +269,7 @@ CLAIMS = (
         "He et al. 2025",
         "In a loop of fresh real and newest synthetic data, real data are best weighted by the reciprocal of the golden ratio.",
         "0.618, for equal numbers of real and synthetic samples",
-        _golden,
+        filters.golden,
     ),
     Claim(
         "thread-avoided-small",
@@ -488,7 +277,7 @@ CLAIMS = (
         "Kazdan et al. 2025, cells with n − 1 < d",
         "In the setting of Theorem 3.1 accumulated data avoid the collapse of the covariance, also with fewer samples than dimensions.",
         "five of the 25 cells of their grid",
-        _small_sample,
+        filters.small_sample,
     ),
     Claim(
         "book-unseen-words",
@@ -496,7 +285,7 @@ CLAIMS = (
         "a question of this book",
         "Words that the first real sample missed stay missing under Accumulate; a fifth of new real data brings most of them back within 20 fits.",
         "a state of probability q is missed with probability $(1-q)^n$",
-        _words,
+        filters.words,
     ),
     Claim(
         "thread-no-collapse-smoothing",
@@ -504,6 +293,6 @@ CLAIMS = (
         EXTENSION,
         "With accumulating text the loss of a smoothed word 3-gram levels off. The extension to smoothed models is this book's.",
         "“no model collapse”, of the reply's experiments",
-        _text,
+        filters.text,
     ),
 )

@@ -11,16 +11,13 @@ import numpy as np
 
 from lib import claims, intervals, theory
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
+from lib.claims.measured import at
 from lib.intervals import number
 from lib.regimes import Accumulate
 
 DRIFT = "Accumulate, moons 0.5"  # the setting whose law the chapter draws
 REPEATED = 0.1  # an error that comes back to less than this share of itself is not made again
 MOST = 0.5  # a statement that holds in more than half of the settings, but not in all, holds with limits
-
-
-def _at(data, name, regime, generation):
-    return data[name].sel(regime=regime).isel(generation=generation).values
 
 
 def _median(a, b):
@@ -36,7 +33,7 @@ def _settings(data):
 
 
 def _kernel(results, setting, regime, generation=-1):
-    return _at(results["kde"], "test_nll", f"{regime}, {setting}", generation)
+    return at(results["kde"], "test_nll", f"{regime}, {setting}", generation)
 
 
 def _smallest(found):
@@ -52,7 +49,7 @@ def _word(count, of):
 def _mixture_decays(results):
     data = results["gmm"]
     t = data.sizes["generation"]
-    found = _median(_at(data, "test_nll", "Replace", -1), _at(data, "test_nll", "Replace", 0))
+    found = _median(at(data, "test_nll", "Replace", -1), at(data, "test_nll", "Replace", 0))
     return Finding(
         claims.verdict(found, above=0, holds=LIMITED),
         f"the median loss on real test points rises by {number(found.estimate, '.2g')} nats in {t} generations, for a mixture of this book's own: "
@@ -64,10 +61,10 @@ def _mixture_decays(results):
 
 def _rare_mode(results):
     data = results["gmm"]
-    runs, half = data.sizes["run"], _at(data, "rare_mode", "Replace", 0).mean() / 2
-    faded = {r: int((_at(data, "rare_mode", r, -1) < half).sum()) for r in ("Replace", "Accumulate")}
+    runs, half = data.sizes["run"], at(data, "rare_mode", "Replace", 0).mean() / 2
+    faded = {r: int((at(data, "rare_mode", r, -1) < half).sum()) for r in ("Replace", "Accumulate")}
     found = intervals.proportion(faded["Replace"], runs, LEVEL)
-    change = intervals.difference(_at(data, "rare_mode", "Replace", -1), _at(data, "rare_mode", "Replace", 0), LEVEL)
+    change = intervals.difference(at(data, "rare_mode", "Replace", -1), at(data, "rare_mode", "Replace", 0), LEVEL)
     kept = intervals.proportion(faded["Accumulate"], runs, LEVEL)
     word = SUPPORTED if found.low > MOST else LIMITED if found.low > kept.estimate else NOT_SUPPORTED
     return Finding(
@@ -83,12 +80,12 @@ def _no_collapse(results):
     """By the loss on real data and the rare mode: the error of the overall mean would obey its law whatever the components do."""
     data = results["gmm"]
     runs, t = data.sizes["run"], data.sizes["generation"]
-    end, first, middle = (_at(data, "test_nll", "Accumulate", g) for g in (-1, 0, t // 2 - 1))
+    end, first, middle = (at(data, "test_nll", "Accumulate", g) for g in (-1, 0, t // 2 - 1))
     rise, late = intervals.difference(end, first, LEVEL), intervals.difference(end, middle, LEVEL)
-    behind = intervals.difference(end, _at(data, "test_nll", "RealOnly", -1), LEVEL)
-    replaced = _median(_at(data, "test_nll", "Replace", -1), end)
-    half = _at(data, "rare_mode", "Accumulate", 0).mean() / 2
-    faded = {r: (_at(data, "rare_mode", r, -1) < half).astype(float) for r in ("Accumulate", "RealOnly")}
+    behind = intervals.difference(end, at(data, "test_nll", "RealOnly", -1), LEVEL)
+    replaced = _median(at(data, "test_nll", "Replace", -1), end)
+    half = at(data, "rare_mode", "Accumulate", 0).mean() / 2
+    faded = {r: (at(data, "rare_mode", r, -1) < half).astype(float) for r in ("Accumulate", "RealOnly")}
     fades = intervals.difference(faded["Accumulate"], faded["RealOnly"], LEVEL)
     goes_on = late.low > 0 and late.estimate > MOST * rise.estimate
     if replaced.low <= 0 or fades.low > 0 or goes_on:
@@ -164,7 +161,7 @@ def _pathway(results):
     sizes = [int(setting.removeprefix("n = ")) for setting in _settings(data)]
     found, laws = {}, {}
     for n in sizes:
-        found[n] = intervals.mean(n * _at(data, "squared_mean_error", f"Accumulate, n = {n}", -1), LEVEL)
+        found[n] = intervals.mean(n * at(data, "squared_mean_error", f"Accumulate, n = {n}", -1), LEVEL)
         laws[n] = n * theory.expected_error(Accumulate(), n, t, "unbiased")[-1]
     off = {n: max(found[n].low - laws[n], laws[n] - found[n].high) for n in sizes}
     worst = max(sizes, key=off.get)
@@ -182,11 +179,11 @@ def _expressivity(results):
     """Too few components: their error is there at the first fit; what is added later, where sampling noise is held by old data?"""
     data = results["components"]
     counts = sorted(int(setting.removeprefix("k = ")) for setting in _settings(data))
-    first = {k: _at(data, "test_nll", f"Accumulate, k = {k}", 0) for k in counts}
+    first = {k: at(data, "test_nll", f"Accumulate, k = {k}", 0) for k in counts}
     best = min(counts, key=lambda k: float(np.median(first[k])))
     poor = counts[0]
     gap = _median(first[poor], first[best]) if best != poor else None
-    later = _median(_at(data, "test_nll", f"Accumulate, k = {poor}", -1), first[poor])
+    later = _median(at(data, "test_nll", f"Accumulate, k = {poor}", -1), first[poor])
     if gap is None or gap.low <= 0:
         return Finding(
             NOT_TESTABLE, "one component is as good as more", later, "Data that one component cannot represent."
@@ -194,7 +191,7 @@ def _expressivity(results):
     word = SUPPORTED if later.high < REPEATED * gap.low else LIMITED if later.high < gap.low else NOT_SUPPORTED
     rises = {
         k: float(
-            np.median(_at(data, "test_nll", f"Replace, k = {k}", -1) - _at(data, "test_nll", f"Replace, k = {k}", 0))
+            np.median(at(data, "test_nll", f"Replace, k = {k}", -1) - at(data, "test_nll", f"Replace, k = {k}", 0))
         )
         for k in (poor, counts[-1])
     }

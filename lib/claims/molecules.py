@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lib import claims, intervals
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, Claim, Finding, verdict
+from lib.claims.measured import at, change
 from lib.intervals import number
 
 HALF = 0.5  # of what Replace adds: as much as that is no remedy
@@ -11,18 +12,9 @@ FLAT = 0.1  # of what Replace adds: less than that counts as none
 ERROR, TORSION = "denoising_error", "torsion_distance"
 
 
-def _at(results, score, regime, generation=-1):
-    return results["main"][score].sel(regime=regime).isel(generation=generation).values
-
-
-def _change(results, score, regime):
-    """Paired change of a score from the first to the last generation."""
-    return intervals.difference(_at(results, score, regime), _at(results, score, regime, 0), LEVEL)
-
-
 def _gap(results, score, regime, other):
     """Paired difference of two regimes at the last generation."""
-    return intervals.difference(_at(results, score, regime), _at(results, score, other), LEVEL)
+    return intervals.difference(at(results["main"], score, regime), at(results["main"], score, other), LEVEL)
 
 
 def _thousandths(interval):
@@ -31,8 +23,8 @@ def _thousandths(interval):
 
 
 def _decay(results):
-    found, last = _thousandths(_change(results, ERROR, "Replace")), results["main"].sizes["generation"]
-    shapes = _change(results, TORSION, "Replace")
+    found, last = _thousandths(change(results["main"], ERROR, "Replace")), results["main"].sizes["generation"]
+    shapes = change(results["main"], TORSION, "Replace")
     return Finding(
         verdict(found, above=0),
         f"the denoising error on real conformers rises by {found.estimate:.1f} thousandths from generation 1 to {last}, the distance of torsion "
@@ -44,7 +36,7 @@ def _decay(results):
 
 def _flat(results):
     """On the score that the paper reports, the test loss."""
-    own, replaced = (_thousandths(_change(results, ERROR, regime)) for regime in ("Accumulate", "Replace"))
+    own, replaced = (_thousandths(change(results["main"], ERROR, regime)) for regime in ("Accumulate", "Replace"))
     if replaced.low > 0 and own.high < FLAT * replaced.estimate:
         word = claims.SUPPORTED
     else:
@@ -96,7 +88,7 @@ def _not_size(results):
         _gap(results, ERROR, *pair) for pair in (("ReplaceGrown", "Accumulate"), ("Replace", "ReplaceGrown"))
     )
     word = verdict(grown, above=0)
-    rise = _change(results, ERROR, "Replace")
+    rise = change(results["main"], ERROR, "Replace")
     if word == claims.SUPPORTED and (alone.low > 0 or alone.high > FLAT * rise.estimate):
         word = LIMITED
     missed = max(alone.high, 0.0) / rise.estimate

@@ -11,6 +11,7 @@ import json
 
 from lib import intervals, theory
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, SUPPORTED, Claim, Finding
+from lib.claims.measured import agrees
 from lib.regimes import Accumulate, Replace, ReplaceGrown
 from lib.theory import regression as laws
 
@@ -28,17 +29,13 @@ def _law(data, regime):
     return law / laws.first_fit_risk(n, d, noise)
 
 
-def _holds(interval, law):
-    return interval.low <= law <= interval.high
-
-
 def _linear(results):
     data = results["fixed"]
     t = data.sizes["generation"]
     end = intervals.mean(_risk(data, "Replace"), LEVEL)
     late = intervals.difference(_risk(data, "Replace"), _risk(data, "Replace", t // 2 - 1), LEVEL)
     return Finding(
-        SUPPORTED if _holds(end, t) and _holds(late, t - t // 2) else NOT_SUPPORTED,
+        SUPPORTED if agrees(end, t) and agrees(late, t - t // 2) else NOT_SUPPORTED,
         f"{end.estimate:.1f} first-fit errors at generation {t} (law {t}), of which {late.estimate:.1f} came after generation {t // 2} (law {t - t // 2})",
         end,
         "An error, or a rise over the second half, that does not follow the straight line.",
@@ -49,11 +46,11 @@ def _bound(results):
     data = results["fixed"]
     found, law = intervals.mean(_risk(data), LEVEL), _law(data, Accumulate())[-1]
     fresh, fresh_law = intervals.mean(_risk(results["fresh"]), LEVEL), _law(results["fresh"], Accumulate())[-1]
-    holds = _holds(found, law) and law <= theory.EULER_SUM
+    holds = agrees(found, law) and law <= theory.EULER_SUM
     if not holds:
         word = NOT_SUPPORTED
     else:
-        word = SUPPORTED if _holds(fresh, fresh_law) and fresh_law <= theory.EULER_SUM else LIMITED
+        word = SUPPORTED if agrees(fresh, fresh_law) and fresh_law <= theory.EULER_SUM else LIMITED
     return Finding(
         word,
         f"the exact law, a partial sum of Σ1/i², is {law:.3f} < {theory.EULER_SUM:.3f} at generation {data.sizes['generation']}, and the simulation agrees with it: {found.estimate:.3f} first-fit "
@@ -68,7 +65,7 @@ def _meaning(results):
     data = results["fixed"]
     first = laws.first_fit_risk(data.attrs["n"], data.attrs["dimension"], data.attrs["noise"])
     found, law = intervals.mean(_risk(data), LEVEL), _law(data, Accumulate())[-1]
-    if not (_holds(found, law) and law <= theory.EULER_SUM):
+    if not (agrees(found, law) and law <= theory.EULER_SUM):
         word = NOT_SUPPORTED
     else:
         word = SUPPORTED if theory.EULER_SUM * first < 1 else LIMITED
@@ -85,7 +82,7 @@ def _bounded(results):
     ridge = results["ridge_fixed"]
     kept, t = _ridge(ridge), ridge.sizes["generation"]
     left = intervals.mean(_left(ridge, "Replace"), LEVEL)
-    follows = kept < 1 and _holds(left, laws.ridge_shrinkage(Replace(), kept, t, ridge.attrs["penalty"])[-1])
+    follows = kept < 1 and agrees(left, laws.ridge_shrinkage(Replace(), kept, t, ridge.attrs["penalty"])[-1])
     # All of w* is lost in the limit, and the noise that stays is a geometric sum.
     variance = ridge.attrs["noise"] ** 2 / ridge.attrs["n"] * kept**2 / (1 - kept**2) if kept < 1 else 0.0
     level = 1 + ridge.attrs["dimension"] * variance
@@ -107,7 +104,7 @@ def _grown(results):
     if found.low <= 0:
         word = NOT_SUPPORTED
     else:
-        word = SUPPORTED if _holds(intervals.mean(grown, LEVEL), law) else LIMITED
+        word = SUPPORTED if agrees(intervals.mean(grown, LEVEL), law) else LIMITED
     return Finding(
         word,
         f"at generation {t} a grown set has {grown.mean() / accumulated.mean():.1f} times the error of an accumulated one, {found.estimate:.2f} first-fit errors more, and by its law the ratio "
@@ -128,7 +125,7 @@ def _universal(results):
         first = laws.first_fit_risk(n, d, noise)
         risk = cell["excess_risk"].isel(generation=-1).values / first
         law = laws.expected_excess_risk(Accumulate(), n, t, d, noise, design)[-1] / first
-        follows += _holds(intervals.mean(risk, level), law) and law <= theory.EULER_SUM
+        follows += agrees(intervals.mean(risk, level), law) and law <= theory.EULER_SUM
         if found is None or risk.mean() > found.estimate:
             found = intervals.mean(risk, LEVEL)
     return Finding(
@@ -144,7 +141,7 @@ def _efficiency(results):
     data = results["fixed"]
     risk, law = intervals.mean(_risk(data), LEVEL), _law(data, Accumulate())[-1]
     found = intervals.Interval(1 / risk.estimate, 1 / risk.high, 1 / risk.low, LEVEL)
-    holds = _holds(found, 1 / law) and 1 / law >= laws.ASYMPTOTIC_EFFICIENCY
+    holds = agrees(found, 1 / law) and 1 / law >= laws.ASYMPTOTIC_EFFICIENCY
     return Finding(
         SUPPORTED if holds else NOT_SUPPORTED,
         f"it keeps {found.estimate:.3f} at generation {data.sizes['generation']} (law {1 / law:.3f}, limit {laws.ASYMPTOTIC_EFFICIENCY:.3f}); against as many real rows as the set holds, what is kept "
@@ -177,7 +174,7 @@ def _no_collapse(results):
     end, law = intervals.mean(_risk(data), LEVEL), _law(data, Accumulate())[-1]
     decays = _signal_is_lost(ridge)
     left = intervals.mean(_left(ridge, "Accumulate"), LEVEL)
-    if not _holds(end, law):
+    if not agrees(end, law):
         word = NOT_SUPPORTED
     else:
         word = LIMITED if rise.low > 0 or decays else SUPPORTED
@@ -209,7 +206,7 @@ def _signal_is_lost(data):
     return (
         data.attrs["penalty"] == "per_row"
         and kept < 1
-        and _holds(intervals.mean(_left(data, "Accumulate"), LEVEL), law)
+        and agrees(intervals.mean(_left(data, "Accumulate"), LEVEL), law)
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lib import intervals, theory
 from lib.claims import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
+from lib.claims.measured import agrees
 from lib.regimes import Accumulate, Replace
 
 BOUND = 2.0  # first-fit errors: no schedule of batch sizes takes Accumulate beyond (Σ n_k/N_k² ≤ 2/n₁ − 1/N_t)
@@ -42,10 +43,6 @@ def _rise(data, regime, since=0, level=LEVEL):
     return intervals.difference(values.isel(generation=-1), values.isel(generation=since), level)
 
 
-def _holds(interval, law):
-    return interval.low <= law <= interval.high
-
-
 def _growth(results):
     growing, constant = results["growing"], results["constant"]
     end = min(data.sizes["generation"] for data in (growing, constant)) - 1
@@ -53,7 +50,7 @@ def _growth(results):
     pairs = {k: (_error(growing, Replace(), k), _error(constant, Replace(), k)) for k in (known, end)}
     (grown, law), (equal, level) = pairs[known]
     (late, late_law), (late_equal, late_level) = pairs[end]
-    agree = all(_holds(*found) for pair in pairs.values() for found in pair)
+    agree = all(agrees(*found) for pair in pairs.values() for found in pair)
     if not (agree and grown.high < equal.low and late.high < late_equal.low):
         word = NOT_SUPPORTED
     else:
@@ -73,7 +70,7 @@ def _no_collapse(results):
     found, law = _error(data, Accumulate())
     other, other_law = _error(results["growing"], Accumulate())
     rise = _rise(data, "Accumulate")
-    if not (_holds(found, law) and _holds(other, other_law) and max(found.high, other.high) < BOUND):
+    if not (agrees(found, law) and agrees(other, other_law) and max(found.high, other.high) < BOUND):
         word = NOT_SUPPORTED
     else:
         word = LIMITED if rise.high / n > SEEN else SUPPORTED
@@ -160,7 +157,7 @@ def _shares(data):
     level = 1 - (1 - LEVEL) / data.sizes["regime"] / 2
     return {
         float(r): (
-            _holds(*_error(data, Accumulate(fresh=float(r)), level=level)),
+            agrees(*_error(data, Accumulate(fresh=float(r)), level=level)),
             _rise(data, str(Accumulate(fresh=float(r))), level=level),
         )
         for r in data["fresh"].values

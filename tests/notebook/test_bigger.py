@@ -12,6 +12,7 @@ import yaml
 from lib import records
 from lib.batch import load
 from lib.batch.__main__ import parser
+from lib.transformer import SIZES
 
 REGIMES = [
     "Replace",
@@ -63,10 +64,23 @@ def recorded(lost=(10,)):
     return records.Record("gaussian-grid", {"gaussian": grid(lost)}, about)
 
 
+def sized(losses):
+    """Recorded sizes of a decoder with these validation losses, the largest first."""
+    values = {
+        "validation_loss": losses,
+        "test_perplexity": np.exp(losses),
+        "bits_per_byte": [2.0, 2.1],
+        "parameters": [5e6, 2.5e5],
+    }
+    data = xr.Dataset({name: ("size", list(found)) for name, found in values.items()}, {"size": ["large", "small"]})
+    return records.Record("language-size", {"size": data}, recorded().about)
+
+
 def test_figures_and_numbers_come_from_the_record(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "record", lambda name: recorded())
+    found = {"gaussian-grid": recorded(), "language-size": sized([2.0, 3.0])}
+    monkeypatch.setattr(records, "record", found.get)
     text = bigger.fill(page, tmp_path)
-    assert bigger.MARK not in text
+    assert bigger.MARK not in text and bigger.SIZE_MARK not in text
     for name in (bigger.SPREAD, bigger.ERROR):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and f"_static/{name}" in text
     assert "Recorded on 2026-01-02, commit 0123456789: 8 runs of a notebook, 10 minutes in all, on a processor." in text
@@ -76,8 +90,21 @@ def test_figures_and_numbers_come_from_the_record(page, tmp_path, monkeypatch):
     assert "In 1 of 4 cells the first sample has too few points" in text  # n − 1 < d at n = 10, d = 10 only
     assert "In 4 of 4 cells the mean is closer to the truth under Accumulate than under Replace" in text
     assert "the error under Accumulate is 1.5 to 1.5 first-fit errors, under Replace 50 to 50" in text
-    monkeypatch.setattr(records, "record", lambda name: recorded(lost=(10, 100)))
+    found["gaussian-grid"] = recorded(lost=(10, 100))
     assert "in 4 of 4 cells: 2 of 2 at n = 10 and 2 of 2 at n = 100." in bigger.fill(page, tmp_path)
+
+
+def test_the_size_with_the_lowest_validation_loss_is_named():
+    text = bigger.size_words(sized([2.0, 3.0]))
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == ["| `small` | 0.25 | 3.000 | 20.1 | 2.100 |", "| `large` | 5.00 | 2.000 | 7.4 | 2.000 |"]
+    assert "that of `large`. It is the largest that was tried" in text
+    assert "that of `small`. The larger ones that were tried do worse" in bigger.size_words(sized([3.0, 2.0]))
+
+
+def test_the_size_for_the_embedded_text_is_the_one_that_the_record_chose():
+    losses = records.record("language-size").data["size"]["validation_loss"]
+    assert losses.sizes["size"] >= 4 and SIZES["corpus"] == SIZES[losses.idxmin().item()]
 
 
 def test_a_page_without_a_record_says_so(page, tmp_path, monkeypatch):
