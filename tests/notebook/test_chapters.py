@@ -1,6 +1,7 @@
 """Every committed chapter keeps the form that papermill, nbval, the page and Colab rely on."""
 
 import ast
+import re
 
 import nbformat
 import papermill
@@ -77,6 +78,15 @@ def test_the_search_for_loops_finds_them(source, lines):
 def test_is_a_valid_notebook_of_modest_size(chapter_path):
     nbformat.validate(nbformat.read(chapter_path, as_version=4))
     assert chapter_path.stat().st_size < 1_000_000
+
+
+def test_says_what_is_to_be_seen_and_what_comes_next(chapter, chapter_path):
+    prose = ["".join(cell["source"]) for cell in chapter["cells"] if cell["cell_type"] == "markdown"]
+    assert "*You will see*" in prose[0] and "*Time*" in prose[0]
+    (following,) = re.findall(r"Next: \[[^\]]+\]\(([^)#]+)\)", prose[-1])
+    chapters = [path.stem for path in sorted(chapter_path.parent.glob("*.ipynb"))]
+    place = chapters.index(chapter_path.stem) + 1
+    assert following == (chapters[place] if place < len(chapters) else "../book/run-it-bigger.md")
 
 
 def test_was_executed_in_order_from_a_fresh_kernel(chapter):
