@@ -173,6 +173,11 @@ class Explorer(anywidget.AnyWidget):
         # The controls may raise the number of generations together with t, so only the end of its range binds here.
         return _generation(proposal["value"], RANGES[self.panel]["generations"][1])
 
+    @traitlets.observe("generations")
+    def _fewer(self, change):
+        # As the module does; a figure that is not shown yet has no module to do it.
+        self.t = min(self.t, change["new"])
+
 
 def _ranged(panel: str, name: str, value: Any) -> int:
     least, most, _ = RANGES[panel][name]

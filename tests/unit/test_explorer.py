@@ -115,6 +115,16 @@ def test_a_trait_that_is_set_wrong_keeps_its_value():
     assert (figure.n, figure.estimator, figure.a, figure.t) == (50, "mle", "Replace", 200)
 
 
+def test_a_figure_that_is_not_shown_looks_at_no_generation_beyond_its_last():
+    figure = Explorer(generations=100)
+    figure.generations = 50
+    assert (figure.generations, figure.t) == (50, 50)
+    figure.set_state({"generations": 80, "t": 20})  # as the controls do
+    assert (figure.generations, figure.t) == (80, 20)
+    figure.generations = 60
+    assert (figure.generations, figure.t) == (60, 20)
+
+
 def test_the_state_that_travels_is_what_the_module_reads():
     state = Explorer(panel="words", a=Keep(0.2)).get_state()
     source = explorer.MODULE.read_text(encoding="utf-8")
