@@ -1046,21 +1046,24 @@ class Bag {
   }
 }
 
-// Of a table: every word of the text by its rank, one after the other, and the same as a bag.
+// Of a table: every word of the text by its rank, one after the other, and the same as a bag. Kept beside the table, which belongs
+// to whoever gave it: a notebook saves it as part of the widget's state, and would save 3 MB more with every word in it.
+const texts = new WeakMap();
+
 function text(words) {
-  if (!words.bag) {
-    const states = words.classes.reduce((sum, [, many]) => sum + many, 0);
-    words.bag = new Bag(states);
-    words.tokens = new Int32Array(words.total);
+  if (!texts.has(words)) {
+    const bag = new Bag(words.classes.reduce((sum, [, many]) => sum + many, 0));
+    const tokens = new Int32Array(words.total);
     let [at, rank] = [0, 0];
     for (const [count, many] of words.classes) {
       for (let k = 0; k < many; k++, rank++) {
-        words.bag.put(rank, count);
-        words.tokens.fill(rank, at, (at += count));
+        bag.put(rank, count);
+        tokens.fill(rank, at, (at += count));
       }
     }
+    texts.set(words, { ...words, bag, tokens });
   }
-  return words;
+  return texts.get(words);
 }
 
 // Real words: one by one where they are few, else by their counts.
@@ -1389,6 +1392,12 @@ function styleSheet() {
 
 // ---------------------------------------------------------------- charts
 
+// A name no other element has. A notebook loads the module anew for each widget, so that a number alone would come twice, and a
+// label or a clip path would then mean the other widget's.
+const LOADED = Math.random().toString(36).slice(2);
+let made = 0;
+const unique = () => `explorer-${LOADED}-${++made}`;
+
 const LEFT = 56;
 const RIGHT = 14;
 const TOP = 24;
@@ -1508,8 +1517,6 @@ function trajectory(frame, ts, stats, curve) {
   );
 }
 
-let made = 0;
-
 // A chart against the generation: all of it faintly, and what has happened up to generation t in full. Returns what moves t.
 function overTime(holder, width, height, range, names, curves, description) {
   const generations = curves.length ? curves[0].stats.median.length : 2;
@@ -1517,7 +1524,7 @@ function overTime(holder, width, height, range, names, curves, description) {
   const ticks = linearTicks(1, generations, width < 480 ? 4 : 8, true);
   if (ticks[0] > 1 && ticks[0] > 0.08 * generations) ticks.unshift(1);
   const frame = axes(width, height, { low: 1, high: generations, ticks }, range, { x: "generation", ...names });
-  const id = `explorer-${++made}`;
+  const id = unique();
   const inside = `x="${LEFT - 5}" y="${TOP - 5}" height="${height - TOP - BOTTOM + 10}"`;
   const drawn = curves.map((curve) => trajectory(frame, ts, curve.stats, curve)).join("");
   let exact = "";
@@ -1560,7 +1567,7 @@ function densityChart(holder, width, height, curves, t, description) {
     x: "value, in standard deviations of the truth",
     y: `fitted density, generation ${t}`,
   });
-  const id = `explorer-${++made}`;
+  const id = unique();
   let drawn = "";
   for (const curve of curves) {
     const d = densities(curve.result, curve.all, t);
@@ -1596,8 +1603,6 @@ function logRange(lists, low, high) {
 
 // ---------------------------------------------------------------- controls
 
-let fields = 0;
-
 function make(tag, attributes = {}, ...children) {
   const out = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -1610,7 +1615,7 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function row(text, control, after = null, kind = "field") {
-  control.id = `explorer-field-${++fields}`;
+  control.id = unique();
   const name = make("label", { for: control.id }, text);
   if (kind === "field tick") return make("div", { class: kind }, control, name);
   if (after) after.setAttribute("for", control.id);
@@ -1672,7 +1677,7 @@ function regimeControls(title, swatch, optional, changed) {
   const menu = make("select", {}, ...names.map((name) => make("option", { value: name }, name)));
   const about = make("p", { class: "about" });
   const holder = make("div");
-  about.id = `explorer-about-${++fields}`;
+  about.id = unique();
   menu.setAttribute("aria-describedby", about.id);
   let parameters = {};
   const build = (regime) => {
@@ -2285,12 +2290,31 @@ function render({ model, el }) {
       model.save_changes();
     },
   });
+  // A change of several settings is announced one by one, and what lies between belongs to no state: wait until all are there. Then
+  // only what differs is passed on, so that the generation that is looked at follows their number here too.
+  let waiting = false;
   const follow = () => {
-    const [now, wanted] = [handle.get(), given()];
-    if (names.some((name) => now[name] !== wanted[name])) handle.set(wanted);
+    if (waiting) return;
+    waiting = true;
+    queueMicrotask(() => {
+      waiting = false;
+      const now = handle.get();
+      const news = Object.entries(given()).filter(([name, value]) => now[name] !== value);
+      if (!ended && news.length) handle.set(Object.fromEntries(news));
+    });
   };
   for (const name of names) model.on(`change:${name}`, follow);
+  // A notebook takes plain keys for commands wherever the focus is not in a text field: an arrow on a slider would go to the next
+  // cell, and d d would delete this one. It may listen on its way down to the control, hence the window.
+  const own = (event) => {
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (plain && event.composedPath().includes(el)) event.stopPropagation();
+  };
+  window.addEventListener("keydown", own, true);
+  let ended = false;
   return () => {
+    ended = true;
+    window.removeEventListener("keydown", own, true);
     for (const name of names) model.off(`change:${name}`, follow);
     handle.destroy();
   };
