@@ -155,6 +155,12 @@ class Explorer(anywidget.AnyWidget):
                 regime_of(label).check([given["n"]] * given["generations"])
         super().__init__(panel=panel, words=word_table() if panel == "words" else None, **given)
 
+    def __repr__(self):
+        """The call that shows this figure: what stands in its place where widgets are not shown."""
+        estimator = ("estimator",) if self.panel == "gaussian" else ()
+        names = ("panel", "a", "b", *estimator, *RANGES[self.panel], "t")
+        return f"Explorer({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     @traitlets.validate("a", "b")
     def _regime(self, proposal):
         return _label(proposal["trait"].name, proposal["value"])

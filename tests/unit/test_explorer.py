@@ -195,3 +195,13 @@ def test_a_module_that_would_end_its_script_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(explorer, "MODULE", broken)
     with pytest.raises(ValueError, match="cannot stand in a page: it contains </script"):
         explorer_page.module()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"panel": "words", "n": 50}, {"a": Keep(0.1), "b": "none", "estimator": "unbiased", "t": 7}]
+)
+def test_where_widgets_are_not_shown_the_call_is(settings):
+    widget = explorer.Explorer(**settings)
+    again = eval(repr(widget), {"Explorer": explorer.Explorer})
+    assert repr(again) == repr(widget) and again.trait_values(sync=True)["a"] == widget.a
+    assert repr(widget) in str(widget._repr_mimebundle_())
