@@ -151,6 +151,16 @@ def test_print_is_clean(browser, page_path):
               || e.getBoundingClientRect().height > 1123 - 140).map(e => e.id)"""
     )
     assert split == []
+    # A cell of code that may not go on over the page's end leaves an empty frame there.
+    whole = page.evaluate(
+        """[...document.querySelectorAll('.bd-article .cell_input pre')].filter(e => e.offsetParent !== null).filter(e => {
+             for (; !e.matches('.cell'); e = e.parentElement) {
+               const style = getComputedStyle(e);
+               if (style.breakInside !== 'auto' || style.display !== 'block') return true;
+             }
+             return false; }).length"""
+    )
+    assert whole == 0
     pale = page.evaluate(
         """[...document.querySelectorAll('.bd-article :is(p, h1, h2, li, td, a, pre span)')].filter(e => {
              const [r, g, b] = getComputedStyle(e).color.match(/[0-9.]+/g).map(Number);
