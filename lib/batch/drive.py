@@ -1,8 +1,9 @@
-"""The driver: what is missing is handed to Dask, a few runs ahead of the workers, until nothing is missing."""
+"""The driver: what is missing is handed to Dask, as much as its workers can do at once, until nothing is missing."""
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import shutil
 import sys
@@ -12,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import nbformat
-from distributed import CancelledError, Client, as_completed
+from distributed import CancelledError, Client, wait
 from tqdm import tqdm
 
 from lib import __version__
@@ -22,7 +23,7 @@ from lib.batch.runner import RunFailed, Task, execute, provenance
 from lib.batch.sweep import Sweep
 from lib.checks import refuse
 
-AHEAD = 2  # tasks that are handed out for each run that can be done at once
+LOOK = 2.0  # seconds between two looks at how many runs can be done at once
 EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 WAIT = 600.0  # seconds that a running cluster may have no worker
 
@@ -130,7 +131,11 @@ def run(plan: Plan, *, progress: Progress | None = None, client: Client | None =
 
 
 def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress, machine: Future | None) -> None:
-    """Keep every worker busy: hand out tasks a little ahead, so that neither the scheduler nor this process holds all of them."""
+    """Hand out as many runs as can be done at once, and the next where one has ended or a worker has come.
+
+    None is handed out ahead: Dask gives a task to a worker at once while there are few, and there it would wait behind a long run
+    though another worker is free.
+    """
     sweep = plan.sweep
     progress.say(f"Dask dashboard: {client.dashboard_link or 'none'}")
     _wait_for_workers(client, progress)
@@ -138,48 +143,52 @@ def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress, m
     needed = {"gpu": sweep.resources.gpu} if sweep.resources.gpu else None
     machine = machine.result() if machine is not None else None
     waiting = iter(missing)
-    names: dict[str, str] = {}
-
-    def submit():
-        key = next(waiting, None)
-        if key is None:
-            return None
-        r = sweep.resources
-        task = Task(plan.folder.address, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time, machine)
-        future = client.submit(
-            execute, task, key=f"run-{key}", retries=sweep.retries, resources=needed, pure=False, allow_other_workers=False
-        )  # fmt: skip
-        names[future.key] = key
-        return future
+    running = {}  # Dask's futures, with the keys of their runs
 
     def slots():
         return max(1, sum(w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()))
 
-    first = [future for future in (submit() for _ in range(AHEAD * slots())) if future is not None]
+    def hand_out(most):
+        r = sweep.resources
+        for key in itertools.islice(waiting, max(0, most - len(running))):
+            task = Task(plan.folder.address, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time, machine)
+            future = client.submit(
+                execute, task, key=f"run-{key}", retries=sweep.retries, resources=needed, pure=False, allow_other_workers=False
+            )  # fmt: skip
+            running[future] = key
+
+    hand_out(slots())
     progress.running(slots())
-    pending = as_completed(first, loop=client.loop)
-    for future in pending:
-        key = names.pop(future.key)
+    while running:
         try:
-            future.result()
-            progress.done()
-        except RunFailed as error:
-            progress.failed(_label(sweep, plan.keys[key]), str(error))
+            with client.as_current():
+                done = wait(list(running), timeout=LOOK, return_when="FIRST_COMPLETED").done
         except CancelledError as error:
             raise OSError(
                 f"the scheduler {client.scheduler.address} is gone; the same command goes on from here"
             ) from error
-        except Exception as error:  # the worker was lost again and again, or could not even start the run
-            reason = f"{type(error).__name__}: {error}"
-            plan.folder.write_text(
-                f"failed/{key}/failed.json", json.dumps({"key": key, "reason": reason, "cell": None, "files": {}})
-            )
-            progress.failed(_label(sweep, plan.keys[key]), reason)
-        future.release()
-        # A cluster may grow: hand out as many more as it can take now.
-        wanted = AHEAD * slots()
-        while len(names) < wanted and (more := submit()) is not None:
-            pending.add(more)
+        except TimeoutError:  # no run has ended
+            done = ()
+        for future in done:
+            _settle(plan, future, running.pop(future), progress)
+            future.release()
+        hand_out(slots())  # a cluster may have grown
+
+
+def _settle(plan: Plan, future, key: str, progress: Progress) -> None:
+    """Say how a run has ended; one that Dask gave up is marked as failed."""
+    label = _label(plan.sweep, plan.keys[key])
+    try:
+        future.result()
+        progress.done()
+    except RunFailed as error:
+        progress.failed(label, str(error))
+    except Exception as error:  # the worker was lost again and again, or could not even start the run
+        reason = f"{type(error).__name__}: {error}"
+        plan.folder.write_text(
+            f"failed/{key}/failed.json", json.dumps({"key": key, "reason": reason, "cell": None, "files": {}})
+        )
+        progress.failed(label, reason)
 
 
 def _wait_for_workers(client: Client, progress: Progress) -> None:

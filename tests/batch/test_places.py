@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import fsspec
@@ -28,7 +29,7 @@ from lib.batch.__main__ import main
 from lib.batch.drive import Progress
 from lib.batch.folder import Folder
 from lib.batch.sweep import Resources
-from tests.batch.small import LEAVE, ROOT, command, environment, here, markers, sweep, trivial
+from tests.batch.small import LEAVE, ROOT, command, environment, here, markers, parameters_of, sweep, trivial
 
 GRID = {"x": [1, 2, 3, 4]}
 
@@ -295,6 +296,34 @@ def test_the_number_of_workers_follows_what_a_run_needs(monkeypatch):
     assert cluster.local_workers(Resources(), 100, 2)[0] == 2
     with pytest.raises(ValueError, match="resources.gpu=4"):
         cluster.local_workers(Resources(gpu=4), 1)
+
+
+def spans(out):
+    """When each run began and ended, by its x."""
+    found, names = markers(out), parameters_of(out)
+    return {names[key]["x"]: (m["started"], m["started"] + m["seconds"]) for key, m in found.items()}
+
+
+def test_no_run_waits_behind_a_long_one(tmp_path, client):
+    """Three short runs and a long one on two workers: none of them is put behind it while the other worker is free."""
+    path = sweep(tmp_path, "import time\nif x == 1: time.sleep(25)", LEAVE, grid={"x": [1, 2, 3, 4]})
+    assert here(path, tmp_path / "out", client)[:2] == (4, 0)
+    found = spans(tmp_path / "out")
+    assert max(began for began, _ in found.values()) < found[1][1]
+
+
+def test_a_worker_that_comes_later_gets_a_run_at_once(tmp_path):
+    path = sweep(tmp_path, "import time; time.sleep(25)", LEAVE, grid={"x": [1, 2]})
+    small = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", memory_limit=0)
+    with small, Client(small, set_as_default=False) as alone, ThreadPoolExecutor(1) as aside:
+        work = aside.submit(here, path, tmp_path / "out", alone)
+        while not list((tmp_path / "out").glob(".unfinished/*/*")):
+            assert not work.done()
+            time.sleep(0.05)
+        small.scale(2)
+        assert work.result(timeout=200)[:2] == (2, 0)
+    found = spans(tmp_path / "out")
+    assert found[2][0] < found[1][1], "they ran side by side"
 
 
 def test_each_worker_sees_its_own_gpus(monkeypatch):
