@@ -44,7 +44,7 @@ def fill(text, static):
 def size_words(record):
     """A table of decoders by size, and the one with the lowest validation loss."""
     data = record.data["size"].sortby("parameters")
-    best = data.isel(size=int(data["validation_loss"].argmin()))
+    best = data.isel(size=int(data["validation_loss"].values.argmin()))
     rows = [
         f"| `{name}` | {one['parameters'].item() / 1e6:.2f} | {one['validation_loss'].item():.3f} | "
         f"{one['test_perplexity'].item():.1f} | {one['bits_per_byte'].item():.3f} |"
@@ -57,6 +57,8 @@ def size_words(record):
         if best["size"].item() == largest
         else " The larger ones that were tried do worse: they learn the text by heart before they learn the language."
     )
+    second = data.sortby("validation_loss").isel(size=1)
+    gap = second["validation_loss"].item() - best["validation_loss"].item()
     return "\n\n".join(
         [
             f"*{record.line}*",
@@ -67,7 +69,8 @@ def size_words(record):
                     *rows,
                 ]
             ),
-            f"The lowest loss on the validation part is that of `{best['size'].item()}`.{bound}",
+            f"The lowest loss on the validation part is that of `{best['size'].item()}`, by {gap:.3f} nats before "
+            f"`{second['size'].item()}`. Each was fitted once, so a small difference may be one of seeds.{bound}",
         ]
     )
 

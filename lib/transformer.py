@@ -151,6 +151,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "llama-1M": {"width": 160, "layers": 3},
     "llama-3M": {"width": 224, "layers": 4},
     "llama-5M": {"width": 320, "layers": 4, "heads": 5},
+    "corpus": {
+        "width": 320,
+        "layers": 4,
+        "heads": 5,
+    },  # llama-5M: the lowest of the losses in book/records/language-size.nc
     "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
     "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
     "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},
