@@ -55,7 +55,7 @@ def size_words(record):
     bound = (
         " It is the largest that was tried, so a larger one may do better still."
         if best["size"].item() == largest
-        else " The larger ones that were tried do worse: they learn the text by heart before they learn the language."
+        else " The larger ones that were tried do worse."
     )
     second = data.sortby("validation_loss").isel(size=1)
     gap = second["validation_loss"].item() - best["validation_loss"].item()
