@@ -44,7 +44,7 @@ colab: venv ## begin every chapter in a clean environment with the versions that
 notebooks: venv ## execute the committed notebooks again, in place (ONLY="02 06" for some of them)
 	@$(RUN) book/make.py notebooks $(ONLY)
 
-records: venv ## run the sweeps that are recorded, keep them in book/records (ONLY="gaussian-grid"; minutes to hours)
+records: venv ## run the sweeps that are recorded, keep them in lib/stored/sweeps (ONLY="gaussian-grid"; minutes to hours)
 	@$(RUN) book/make.py records $(ONLY)
 
 sweep: venv ## run a sweep of notebooks (SWEEP="book/sweeps/regression-grid.yaml" OUT="out/regression-grid")

@@ -48,7 +48,7 @@ def draw_argument(executed, target):
 
 def tally(findings):
     """How many of some findings came out how, in words: "6 supported, 2 not supported"."""
-    from lib.claims import VERDICTS
+    from lib.ledger import VERDICTS
 
     counts = Counter(found["verdict"] for found in findings)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
@@ -59,7 +59,7 @@ def ledger(results, titles):
 
     `titles` maps the number of a chapter to its file's name without ending and its title.
     """
-    from lib.claims import ledger as rows_of
+    from lib.ledger import ledger as rows_of
 
     parts = []
     for number, group in itertools.groupby(rows_of(results), key=lambda row: row[0].chapter):
@@ -82,7 +82,7 @@ def ledger(results, titles):
 
 def fill_front_page(text, results, titles):
     """Put the ledger, and how its verdicts are divided, in the places of their marker lines."""
-    from lib.claims import ledger as rows_of
+    from lib.ledger import ledger as rows_of
 
     findings = [found for _, found in rows_of(results)]
     said = f"The chapters judge **{len(findings)} claims** of the thread and of the papers: {tally(findings)}."

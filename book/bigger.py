@@ -22,7 +22,8 @@ SPREAD, ERROR = "gaussian-grid-variance.png", "gaussian-grid-error.png"
 
 def fill(text, static):
     """Put the recorded sweeps in place of the page's marker lines; figures go into the folder `static`."""
-    from lib import figures, records
+    from lib import records
+    from lib.chapter import figures
 
     for mark in (MARK, SIZE_MARK):
         if mark not in text.splitlines():
@@ -89,7 +90,7 @@ def middle(grid, score):
 
 def spread(grid):
     """A panel for each dimension and sample size: the variance ratio against the generation, under maximum likelihood."""
-    from lib import figures
+    from lib.chapter import figures
 
     values = middle(grid, "trace_ratio").sel(estimator="mle")
     dimensions, sizes = values["dimension"].values, values["n"].values

@@ -17,7 +17,7 @@ LOW, HIGH = 0.05, 0.95
 
 def fill(text, static):
     """Put the panels and the module in place of the page's marker lines; figures go into the folder `static`."""
-    from lib import figures
+    from lib.chapter import figures
 
     for mark in MARKS.values():
         if mark not in text.splitlines():
@@ -32,7 +32,7 @@ def fill(text, static):
 
 def defaults(panel):
     """The settings that the explorer starts with."""
-    from lib.explorer import RANGES
+    from lib.chapter.explorer import RANGES
 
     return {name: start for name, (_, _, start) in RANGES[panel].items()}
 
@@ -55,8 +55,9 @@ def laws(law, given, **more):
 
 def gaussian(path):
     """Variance and drift of the mean, drawn into `path`; returns the panel's place on the page."""
-    from lib import figures, theory
-    from lib.gaussian import Gaussian
+    from lib import theory
+    from lib.chapter import figures
+    from lib.worlds.gaussian import Gaussian
 
     given = defaults("gaussian")
     data = simulated("gaussian", Gaussian(), scores=("trace_ratio",), keep=("mean",))
@@ -90,9 +91,9 @@ def gaussian(path):
 
 def words(path):
     """Number of words left and diversity, drawn into `path`; returns the panel's place on the page."""
-    from lib import figures
-    from lib.discrete import Discrete
+    from lib.chapter import figures
     from lib.theory import discrete
+    from lib.worlds.discrete import Discrete
 
     given, world = defaults("words"), Discrete("words")
     data = simulated("words", world, scores=("support", "heterozygosity_ratio"))
@@ -159,7 +160,7 @@ def place(name, alt, caption, head, rows):
 
 def module():
     """The module and the few lines that mount it, as a script of the page."""
-    from lib.explorer import MODULE, word_table
+    from lib.chapter.explorer import MODULE, word_table
 
     table = json.dumps(word_table(), separators=(",", ":"))
     script = MODULE.read_text(encoding="utf-8") + (

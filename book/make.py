@@ -45,7 +45,7 @@ def longest_first(chapters):
     the end. A chapter without results may be long."""
 
     def seconds(chapter):
-        stored = ROOT / "lib" / "results" / f"{chapter.number}.json"
+        stored = ROOT / "lib" / "stored" / "chapters" / f"{chapter.number}.json"
         return json.loads(stored.read_text(encoding="utf-8"))["seconds"] if stored.exists() else float("inf")
 
     return sorted(chapters, key=seconds, reverse=True)
@@ -136,7 +136,7 @@ def tidy(notebook):
 
 def notebooks(arguments):
     """Execute committed notebooks again; each is replaced only when all of it succeeded."""
-    config, found = read_config(), ROOT / "lib" / "results"
+    config, found = read_config(), ROOT / "lib" / "stored" / "chapters"
     work = emptied(BUILD / "notebooks")
     results = work / "results"
     shutil.copytree(found, results) if found.exists() else results.mkdir()
@@ -164,7 +164,7 @@ def notebooks(arguments):
 
 
 def records(arguments):
-    """Run the sweeps that are recorded and keep a summary of each under book/records."""
+    """Run the sweeps that are recorded and keep a summary of each under lib/stored/sweeps."""
     from lib.batch import load, plan, run
     from lib.batch.cluster import local_workers
     from lib.batch.record import write
@@ -197,7 +197,7 @@ def records(arguments):
             print(f"{name}: {failed} runs failed; what they got to is in {out}/failed", file=sys.stderr)
             status = 1
         else:
-            print(write(out, ROOT / "book" / "records"))
+            print(write(out, ROOT / "lib" / "stored" / "sweeps"))
     return status
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from lib import team
-from lib.checks import refuse
+from lib import distributed as team
+from lib.errors import refuse
 
 # A folder for all calls that train networks and name none themselves: a chapter then goes on after a lost connection.
 VARIABLE = "LIB_CHECKPOINTS"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lib.checks import refuse
+from lib.errors import refuse
 
 
 @dataclass(frozen=True)

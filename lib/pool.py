@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from lib.checks import refuse
+from lib.errors import refuse
 from lib.streams import Streams
 
 

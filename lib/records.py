@@ -7,7 +7,7 @@ Results travel in three ways:
   for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what it finds there,
   and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call of
   `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
-- What `make records` has kept of a sweep (`record`) lies in `book/records/`; chapters draw it and label it as recorded.
+- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as recorded.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ import numpy as np
 import xarray as xr
 
 PACKAGES = ("numpy", "scipy", "xarray", "torch", "scikit-learn")
-COMMITTED = Path(__file__).parent / "results"
-# Recorded sweeps: in a checkout beside the book's pages; in an installed package (on Colab) under the link that packs them.
-RECORDED = (Path(__file__).parent.parent / "book" / "records", Path(__file__).parent / "recorded")
+COMMITTED = Path(__file__).parent / "stored" / "chapters"
+# Recorded sweeps.
+RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
 # Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
-CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/results")
+CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/stored")
 # What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear that there
 # is none takes seconds.
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
@@ -174,7 +174,7 @@ def leave_run(
     """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
 
     `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs, so dims
-    that mean the same have the same name. `findings` are judged claims (`lib.claims.to_json`), `notes` anything else that JSON
+    that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything else that JSON
     holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
     """
     folder = folder or os.environ.get("LIB_RUN")

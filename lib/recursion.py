@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from lib import __version__, pool, team
+from lib import __version__, pool
+from lib import distributed as team
 from lib.checkpoint import Checkpoint, named_by_reader
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 from lib.regimes import Regime, Step
 from lib.streams import Streams, regime_key
 from lib.world import World, most_samples

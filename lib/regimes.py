@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.checks import refuse, share
+from lib.errors import refuse, share
 from lib.pool import Part, Pool, TrainingSet, merged, real_share
 
 

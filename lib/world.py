@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib import pool
-from lib.checks import refuse
+from lib.errors import refuse
 from lib.regimes import Draws, Regime, Step
 
 

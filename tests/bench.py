@@ -13,11 +13,11 @@ import time
 
 import numpy as np
 
-from lib.discrete import Discrete
-from lib.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import Accumulate
-from lib.regression import Regression
+from lib.worlds.discrete import Discrete
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.regression import Regression
 
 REPEATS = 5
 BOTH = ("trace_ratio", "squared_mean_error")
@@ -90,7 +90,7 @@ def singly(make, runs: int):
 
 def vaes():
     """Eight seeds of the digits VAE one after another, and together."""
-    from lib.vae import VAE
+    from lib.worlds.images.vae import VAE
 
     def run(seeds, first):
         recurse(VAE(), Accumulate(), n=500, generations=1, runs=seeds, seed=first, scores=(), progress=False)
@@ -103,9 +103,9 @@ def transformers_training(steps: int = 60):
     and clipping. Ours is the loop of the book with all that it does, theirs the shortest loop around the library's loss."""
     import torch
 
-    from lib.hugging_face import exported
-    from lib.training import CLIP, Schedule, _groups, batches, train
-    from lib.transformer import Transformer
+    from lib.worlds.language.generate import exported
+    from lib.worlds.language.training import CLIP, Schedule, _groups, batches, train
+    from lib.worlds.language.transformer import Transformer
 
     world = Transformer()
     blocks, schedule = world.corpus.train[:400], Schedule(steps, world.batch, world.rate)
@@ -131,10 +131,10 @@ def transformers_sampling(size: int = 512):
     temperature 1 from all of the vocabulary, with cached keys and values, without gradients."""
     import torch
 
-    from lib import weights
-    from lib.hugging_face import exported
-    from lib.trained import Weights
-    from lib.transformer import Transformer
+    from lib.worlds.language import weights
+    from lib.worlds.language.generate import exported
+    from lib.worlds.language.neural import Weights
+    from lib.worlds.language.transformer import Transformer
 
     world = Transformer()
     network = world.network(None)

@@ -19,7 +19,7 @@ from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from lib.batch.kernel import environment, library_version
 from lib.batch.sweep import Resources
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 
 SYSTEMS = {
     "slurm": "SLURMCluster",

@@ -21,7 +21,7 @@ from lib.batch import cluster
 from lib.batch.folder import Folder
 from lib.batch.runner import RunFailed, Task, execute, provenance
 from lib.batch.sweep import Sweep
-from lib.checks import refuse
+from lib.errors import refuse
 
 LOOK = 2.0  # seconds between two looks at how many runs can be done at once
 EVERY = 10.0  # seconds between two lines of progress where there is no terminal

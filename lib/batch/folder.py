@@ -27,7 +27,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from lib.checks import refuse
+from lib.errors import refuse
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import LogNorm
 
-from lib import claims, figures, intervals
+from lib import intervals
+from lib import ledger as claims
 from lib.batch.drive import duration, status
 from lib.batch.folder import Folder
 from lib.batch.merge import SERIES, collect, seeds_as_runs
+from lib.chapter import figures
 
 MOST_SCORES = 8  # of a data set that are drawn
 MOST_PANELS = 3  # of an axis in a figure of trajectories: first, middle, last

@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import papermill
 
-from lib.checks import refuse
+from lib.errors import refuse
 
 RANGE = re.compile(r"\[\s*([^\[\]\s]+)?\s*\.\.\s*([^\[\]\s]+)?\s*\]\s*$")
 CHOICE = re.compile(r"\[([^\[\]|]+(?:\|[^\[\]|]+)+)\]\s*$")

@@ -21,7 +21,7 @@ import xarray as xr
 from lib import records
 from lib.batch.folder import Folder
 from lib.batch.merge import SERIES, collect, seeds_as_runs
-from lib.checks import among, whole
+from lib.errors import among, whole
 
 KEYS = ("keep_runs", "generations", "scores")
 

@@ -35,7 +35,7 @@ from dask.utils import parse_bytes
 
 from lib.batch.kernel import library_version
 from lib.batch.parameters import Parameter, declared, known, read_notebook
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 
 KEYS = ("notebook", "grid", "list", "fixed", "seeds", "retries", "resources", "estimate", "record")
 RESOURCES = ("cores", "gpu", "memory", "time")

@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 from scipy import special, stats
 
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 from lib.regimes import Regime
 from lib.theory.gaussian import expected_error, expected_variance
 

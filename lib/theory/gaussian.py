@@ -16,7 +16,7 @@ from functools import singledispatch
 import numpy as np
 from scipy import integrate, interpolate, special
 
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,

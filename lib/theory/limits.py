@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from lib.checks import refuse, share, whole
+from lib.errors import refuse, share, whole
 from lib.regimes import Accumulate, Regime, Replace
 from lib.theory.gaussian import EULER_SUM, expected_error
 from lib.theory.regression import carried

@@ -16,8 +16,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from lib.checks import refuse, whole
-from lib.mixture import width
+from lib.errors import refuse, whole
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -30,6 +29,7 @@ from lib.regimes import (
     ReplaceGrown,
     portion,
 )
+from lib.worlds.densities import width
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:

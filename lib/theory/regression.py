@@ -14,7 +14,7 @@ from functools import singledispatch
 import numpy as np
 from scipy import special
 
-from lib.checks import among, refuse, whole
+from lib.errors import among, refuse, whole
 from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Regime, Replace, ReplaceGrown, portion
 from lib.theory.gaussian import EULER_SUM
 

@@ -233,7 +233,7 @@ class Page(HTMLParser):
 
 
 FINDING = """\
-from lib import claims
+from lib import ledger as claims
 from lib.intervals import Interval
 verdict = 'supported' if x > 2 else 'not supported'
 found = claims.Finding(verdict, f'an effect of {x}', Interval(x, x - 0.5, x + 0.5, 0.99), 'Another effect would.')"""

@@ -124,9 +124,7 @@ def test_the_library_has_one_version_wherever_it_lies(tmp_path, monkeypatch):
 
     here = library_version()
     copy = tmp_path / "lib"
-    shutil.copytree(
-        Path(lib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "results", "recorded")
-    )
+    shutil.copytree(Path(lib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "stored"))
     monkeypatch.setattr(lib, "__file__", str(copy / "__init__.py"))
     assert library_version() == here
     (copy / "batch" / "sweep.py").write_text("pass\n")

@@ -16,9 +16,7 @@ import pytest
 from scipy import stats
 
 from lib import theory
-from lib.discrete import Discrete
-from lib.explorer import MODULE, word_table
-from lib.gaussian import Gaussian
+from lib.chapter.explorer import MODULE, word_table
 from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
@@ -31,6 +29,8 @@ from lib.regimes import (
     ReplaceGrown,
 )
 from lib.theory import discrete
+from lib.worlds.discrete import Discrete
+from lib.worlds.gaussian import Gaussian
 
 from .conftest import HTML
 

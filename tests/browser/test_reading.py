@@ -218,7 +218,7 @@ def test_a_wrong_address_leads_to_the_books_own_page(browser, served, address):
 
 
 def test_the_front_page_says_how_the_verdicts_are_divided():
-    from lib.claims import VERDICTS
+    from lib.ledger import VERDICTS
 
     page = soup("book/index.html")
     tables = page.select("details.ledger table, .ledger table")

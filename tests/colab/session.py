@@ -95,7 +95,7 @@ def show_panel():
     """The controls of a figure, with the widgets that Colab has."""
     import matplotlib.pyplot as plt
 
-    from lib import notebook
+    from lib.chapter import display as notebook
 
     def draw(n, kind):
         fig, ax = plt.subplots()

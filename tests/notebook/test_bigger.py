@@ -12,7 +12,7 @@ import yaml
 from lib import records
 from lib.batch import load
 from lib.batch.__main__ import parser
-from lib.transformer import SIZES
+from lib.worlds.language.transformer import SIZES
 
 REGIMES = [
     "Replace",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.discrete import Discrete, extinct_at
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Replace, ReplaceGrown
 from lib.theory import discrete as laws
+from lib.worlds.discrete import Discrete, extinct_at
 from tests.statistical.test_gaussian_laws import REGIMES, z_scores
 from tests.unit.enumeration import law
 from tests.unit.test_discrete import EVERY, TRUTH

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 from lib import theory
-from lib.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
@@ -23,6 +22,7 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
+from lib.worlds.gaussian import Gaussian
 
 pytestmark = pytest.mark.statistical
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from lib import theory
-from lib.discrete import Discrete, sharpened
-from lib.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Replace
-from lib.regression import Regression
-from lib.selection import Verifier
 from lib.theory import limits
+from lib.verifier import Verifier
+from lib.worlds.discrete import Discrete, sharpened
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.regression import Regression
 from tests.statistical.test_gaussian_laws import z_scores
 
 pytestmark = pytest.mark.statistical

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lib import theory
-from lib.mixture import GMM, KDE
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
 from lib.theory import mixture as laws
+from lib.worlds.densities import GMM, KDE
 
 pytestmark = pytest.mark.statistical
 

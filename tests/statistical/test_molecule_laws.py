@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib import diffusion, molecules
-from lib.molecule_scores import torsion_angles
-from lib.molecules import BOLTZMANN, ForceField, molecule
 from lib.theory.molecules import chain_covariance
+from lib.worlds.molecules import conformers as molecules
+from lib.worlds.molecules import diffusion
+from lib.worlds.molecules.conformers import BOLTZMANN, ForceField, molecule
+from lib.worlds.molecules.scores import torsion_angles
 
 pytestmark = pytest.mark.statistical
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.grams import counted, drawn, extended, probabilities
+from lib.worlds.language.ngram_counts import counted, drawn, extended, probabilities
 
 pytestmark = pytest.mark.statistical
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from lib import intervals
-from lib.claims import LEVEL
-from lib.discrete import Discrete
-from lib.gaussian import Gaussian
+from lib.ledger import LEVEL
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Replace
-from lib.regression import Regression
+from lib.worlds.discrete import Discrete
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.regression import Regression
 
 pytestmark = pytest.mark.statistical
 

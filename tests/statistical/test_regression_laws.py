@@ -11,8 +11,8 @@ from scipy import stats
 
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Replace, ReplaceGrown
-from lib.regression import Regression
 from lib.theory import regression as laws
+from lib.worlds.regression import Regression
 from tests.statistical.test_gaussian_laws import z_scores
 
 pytestmark = pytest.mark.statistical

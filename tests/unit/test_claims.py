@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims, notebook, records, theory
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, setting
-from lib.gaussian import Gaussian
-from lib.image_scores import with_rare_share
+from lib import ledger as claims
+from lib import records, theory
+from lib.chapter import display as notebook
 from lib.intervals import Interval
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib.ledger.claims import setting
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Replace, ReplaceGrown
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.images.scores import with_rare_share
 
 RUNS = 400
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, definitions
-from lib.definitions import DEFINITIONS
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib.ledger.claims import definitions
+from lib.ledger.definitions import DEFINITIONS
 
 NAMES = [d.id for d in DEFINITIONS]
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, journalists
-from lib.evidence import ENDS
+from lib import ledger as claims
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib.ledger.claims import journalists
+from lib.ledger.evidence import ENDS
 
 OTHERS = [c.id for k in claims.CHAPTERS if k != 13 for c in claims.of_chapter(k)]
 NO_COLLAPSE = [name for name in OTHERS if "no-collapse" in name]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
-from lib.claims.kept import effects
+from lib import ledger as claims
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib.ledger.claims.kept import effects
 
 NOISE = np.array([-0.01, 0.004, 0.011, -0.005])  # runs differ by about a hundredth in ln perplexity
 

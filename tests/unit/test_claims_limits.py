@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims, theory
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib import ledger as claims
+from lib import theory
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
 from lib.regimes import Accumulate, AccumulateSubsample, Replace
 from lib.theory import limits
 

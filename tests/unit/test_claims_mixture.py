@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from lib import theory
-from lib.claims import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
-from lib.claims.mixture import CLAIMS, DRIFT
+from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from lib.ledger.claims.mixture import CLAIMS, DRIFT
 from lib.regimes import Accumulate
 
 RUNS, N, T = 24, 200, 20

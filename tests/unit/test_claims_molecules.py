@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.claims import LIMITED, NOT_SUPPORTED, SUPPORTED
-from lib.claims.molecules import CLAIMS
+from lib.ledger import LIMITED, NOT_SUPPORTED, SUPPORTED
+from lib.ledger.claims.molecules import CLAIMS
 
 RUNS, T = 6, 6
 REGIMES = ("Replace", "ReplaceGrown", "Accumulate", "Keep(0.1)", "RealOnly", "RealOnly(refit)")

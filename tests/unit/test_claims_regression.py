@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims
-from lib.claims import LIMITED, NOT_SUPPORTED, SUPPORTED
+from lib import ledger as claims
+from lib.ledger import LIMITED, NOT_SUPPORTED, SUPPORTED
 from lib.regimes import Accumulate, Replace, ReplaceGrown
 from lib.theory import regression as laws
 

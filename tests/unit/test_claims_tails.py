@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims
-from lib.claims import LIMITED, NOT_SUPPORTED, SUPPORTED
-from lib.discrete import Discrete
+from lib import ledger as claims
+from lib.ledger import LIMITED, NOT_SUPPORTED, SUPPORTED
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
+from lib.worlds.discrete import Discrete
 
 BOTH = [Replace(), Accumulate()]
 RUNS = 12

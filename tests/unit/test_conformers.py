@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from lib import diffusion, molecules
-from lib.conformers import ConformerModel, Conformers
-from lib.molecule_scores import torsion_angles
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Keep, RealOnly, Replace
 from lib.theory import molecules as theory
+from lib.worlds.molecules import conformers as molecules
+from lib.worlds.molecules import diffusion
+from lib.worlds.molecules.scores import torsion_angles
+from lib.worlds.molecules.truth import ConformerModel, Conformers
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = Conformers(

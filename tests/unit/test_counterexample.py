@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lib.counterexample import EDGE, MOST, WIDE, Spiked, SpikedModel
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, RealOnly, Replace
+from lib.worlds.spiked import EDGE, MOST, WIDE, Spiked, SpikedModel
 
 
 def log_density(world, x, alpha, spike):

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from lib import data as embedded
-from lib.data import digits, images, split, wikipedia_articles, word_counts
+from lib.worlds.images import data as embedded
+from lib.worlds.images.data import digits, images, split, wikipedia_articles, word_counts
 
 
 def test_digits_are_grey_images_in_two_parts():

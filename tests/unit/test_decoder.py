@@ -6,9 +6,9 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from lib import decoder
-from lib.decoder import Architecture, Cache, Decoder
-from lib.hugging_face import beam_search, exported
+from lib.worlds.language import decoder
+from lib.worlds.language.decoder import Architecture, Cache, Decoder
+from lib.worlds.language.generate import beam_search, exported
 
 FAMILIES = ("gpt2", "llama")
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import definitions, records
-from lib.definitions import judge
+from lib import records
+from lib.ledger import definitions
+from lib.ledger.definitions import judge
 
 SEEDS, RUNS, T = 200, 200, 32
 WRONG = 5

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from lib.data import word_counts
-from lib.discrete import Discrete, DiscreteModel, extinct_at, multinomial
 from lib.pool import Counts, Part, Rows
 from lib.recursion import recurse
 from lib.regimes import (
@@ -24,6 +22,8 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
+from lib.worlds.discrete import Discrete, DiscreteModel, extinct_at, multinomial
+from lib.worlds.images.data import word_counts
 
 EVERY = [
     Replace(),

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import claims, evidence, records
-from lib.evidence import EXPERIMENTS, Experiment, change, collapses, effects, interval, posts, ratio
+from lib import ledger as claims
+from lib import records
+from lib.ledger import evidence
+from lib.ledger.evidence import EXPERIMENTS, Experiment, change, collapses, effects, interval, posts, ratio
 
 SEEDS, MISSES = 400, 11
 

@@ -6,9 +6,8 @@ import re
 import explorer_page
 import pytest
 
-from lib import explorer, figures
-from lib.data import word_counts
-from lib.explorer import Explorer, regime_of, word_table
+from lib.chapter import explorer, figures
+from lib.chapter.explorer import Explorer, regime_of, word_table
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -19,6 +18,7 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
+from lib.worlds.images.data import word_counts
 
 REGIMES = [
     Replace(),

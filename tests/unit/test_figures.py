@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
 
-from lib import figures
+from lib.chapter import figures
 
 
 def luminance(color):

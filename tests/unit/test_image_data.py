@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import image_data
-from lib.data import digits, images, thinned
+from lib.worlds.images import files as image_data
+from lib.worlds.images.data import digits, images, thinned
 from tests.unit.idx import drawn, idx_bytes, write
 
 TRAIN, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

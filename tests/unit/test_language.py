@@ -8,13 +8,13 @@ import textwrap
 import numpy as np
 import pytest
 
-from lib import weights
-from lib.language import generated
-from lib.ngram import NGram
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Keep, RealOnly, Replace
-from lib.transformer import Transformer
+from lib.worlds.language import weights
+from lib.worlds.language.base import generated
+from lib.worlds.language.ngram import NGram
+from lib.worlds.language.transformer import Transformer
 from tests.conftest import ROOT
 from tests.unit import tiny
 
@@ -31,7 +31,7 @@ def data(tmp_path_factory):
 @pytest.fixture
 def worlds(data, tmp_path_factory):
     """The language worlds, small, by name, with some settings changed."""
-    from lib.pretrained import Pretrained
+    from lib.worlds.language.pretrained import Pretrained
 
     def made(kind, **settings):
         if kind == "ngram":
@@ -154,13 +154,13 @@ def test_a_checkpoint_of_another_text_is_refused(worlds, data, tmp_path):
 SCRIPT = """
 import resource, signal, sys
 import numpy as np
-from lib import training
+from lib.worlds.language import training
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Keep, Replace
-from lib.ngram import NGram
-from lib.transformer import Transformer
-from lib.pretrained import Pretrained
+from lib.worlds.language.ngram import NGram
+from lib.worlds.language.transformer import Transformer
+from lib.worlds.language.pretrained import Pretrained
 world = eval(sys.argv[1])
 _ = world.settings()
 call = eval(sys.argv[4])
@@ -212,7 +212,7 @@ def test_a_full_disk_within_a_fit_is_named_and_loses_nothing(worlds, tmp_path):
 
 
 def test_older_progress_stays_where_newer_cannot_be_written(worlds, tmp_path, monkeypatch):
-    from lib import training
+    from lib.worlds.language import training
 
     small = worlds("transformer", steps=20)
     train = (Part(Rows(small.corpus.train[None, :20]), 0, 1.0),)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import claims
-from lib.claims import NOT_TESTABLE
-from lib.evidence import posts
+from lib import ledger as claims
+from lib.ledger import NOT_TESTABLE
+from lib.ledger.evidence import posts
 
 ROOT = Path(__file__).parents[2]
 # Which chapter answers which post of the thread (by the mark that ends it). Post 2/N asks a question and claims nothing. Two posts end

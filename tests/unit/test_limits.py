@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lib.discrete import Discrete, sharpened
-from lib.gaussian import Gaussian
 from lib.pool import Counts, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Keep, Replace
-from lib.regression import Regression
-from lib.selection import Verifier
 from lib.theory import EULER_SUM, limits, regression
+from lib.verifier import Verifier
+from lib.worlds.discrete import Discrete, sharpened
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.regression import Regression
 
 CALL = {"n": 20, "generations": 4, "runs": 5, "seed": 3}
 

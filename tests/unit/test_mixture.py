@@ -12,10 +12,10 @@ from sklearn import datasets
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from lib.mixture import GMM, KDE, SHAPES, GMMModel, KDEModel, width
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, Replace
+from lib.worlds.densities import GMM, KDE, SHAPES, GMMModel, KDEModel, width
 
 MAKERS = {
     "circles": lambda: datasets.make_circles(200_000, noise=0.05, factor=0.5, random_state=0)[0],
@@ -119,7 +119,7 @@ def test_the_rare_mode_stays_the_rare_mode():
 def test_the_loss_under_replace_does_not_hang_on_the_ridge(ridge, monkeypatch):
     setting = {"n": 200, "generations": 20, "runs": 6, "seed": 3, "scores": "test_nll"}
     ours = recurse(GMM(), Replace(), **setting)["test_nll"].isel(generation=-1)
-    monkeypatch.setattr("lib.mixture.GaussianMixture", partial(GaussianMixture, reg_covar=ridge))
+    monkeypatch.setattr("lib.worlds.densities.GaussianMixture", partial(GaussianMixture, reg_covar=ridge))
     theirs = recurse(GMM(), Replace(), **setting)["test_nll"].isel(generation=-1)
     assert_allclose(theirs.median(), ours.median(), rtol=0.1)
 

@@ -8,9 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-import lib.ngram as module
-from lib.grams import counted, entropies, probabilities, suffixes
-from lib.ngram import NGram
+import lib.worlds.language.ngram as module
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import (
@@ -23,6 +21,8 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
+from lib.worlds.language.ngram import NGram
+from lib.worlds.language.ngram_counts import counted, entropies, probabilities, suffixes
 
 SMOOTHINGS = ("witten-bell", "kneser-ney")
 ORDERS = (1, 2, 3, 4)

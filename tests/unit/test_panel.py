@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 
-from lib import notebook
+from lib.chapter import display as notebook
 
 
 def test_a_panel_redraws_and_reports():

@@ -14,13 +14,14 @@ import transformers
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from lib import models, training
-from lib.models import OwnTokenizer, model
 from lib.pool import Part, Rows
-from lib.pretrained import Pretrained
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Keep, Replace, ReplaceGrown
-from lib.training import Schedule
+from lib.worlds.language import hub as models
+from lib.worlds.language import training
+from lib.worlds.language.hub import OwnTokenizer, model
+from lib.worlds.language.pretrained import Pretrained
+from lib.worlds.language.training import Schedule
 from tests.unit import tiny
 
 CALL = {"n": 20, "generations": 3, "runs": 2, "seed": 5}

@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from lib import records
-from lib.notebook import passage
+from lib.chapter.display import passage
 
 
 def recorded(rows):

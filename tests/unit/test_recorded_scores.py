@@ -3,10 +3,11 @@
 import pytest
 import xarray as xr
 
-from lib import notebook, records
-from lib.gaussian import Gaussian
+from lib import records
+from lib.chapter import display as notebook
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
+from lib.worlds.gaussian import Gaussian
 
 
 @pytest.fixture

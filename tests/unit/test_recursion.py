@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.gaussian import Gaussian
 from lib.pool import Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
+from lib.worlds.gaussian import Gaussian
 from tests.unit.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,7 +240,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 SCRIPT = """
 import resource, signal, sys
-from lib.gaussian import Gaussian
+from lib.worlds.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import *
 n = 10 if len(sys.argv) < 3 else 100
@@ -296,7 +296,7 @@ def test_memory_of_ten_thousand_runs_over_a_thousand_generations():
     code = """
     import resource, subprocess, sys
     work = '''if True:
-        from lib.gaussian import Gaussian
+        from lib.worlds.gaussian import Gaussian
         from lib.recursion import recurse
         from lib.regimes import *
         data = recurse(Gaussian(), [Replace(), Accumulate(), RealOnly()], n=100, generations=1000, runs=10_000, seed=1,

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from lib.gram import Gram, Labels
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import (
@@ -22,7 +21,8 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
-from lib.regression import Regression, RegressionModel
+from lib.worlds.gram import Gram, Labels
+from lib.worlds.regression import Regression, RegressionModel
 
 SMALL = {"n": 20, "generations": 4, "runs": 5, "seed": 3}
 WHOLE = [Replace(), ReplaceGrown(), Accumulate(), RealOnly(), RealOnly(grow=False), FreshReal(1)]

@@ -9,11 +9,12 @@ import types
 import pytest
 import xarray as xr
 
-from lib import checkpoint, notebook, records, recursion
-from lib.gaussian import Gaussian
+from lib import checkpoint, records, recursion
+from lib.chapter import display as notebook
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
-from lib.vae import VAE
+from lib.worlds.gaussian import Gaussian
+from lib.worlds.images.vae import VAE
 
 SIZES = {"n": 40, "runs": 2, "seed": 5, "scores": ("test_nelbo",)}
 WORLD = VAE(steps=3, hidden=8, latent=2, score_draws=1)

@@ -12,12 +12,13 @@ import torch
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from lib import team, training, weights
+from lib import distributed as team
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
-from lib.training import Schedule
-from lib.transformer import Transformer
+from lib.worlds.language import training, weights
+from lib.worlds.language.training import Schedule
+from lib.worlds.language.transformer import Transformer
 from tests.conftest import ROOT
 from tests.unit import tiny
 

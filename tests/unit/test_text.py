@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import lib.data
-from lib import text as module
-from lib.text import corpus, split_articles, text
-from lib.tokenizer import END, PIECE, Tokenizer, trained
-from lib.wikipedia import cleaned
+import lib.worlds.images.data
+from lib.worlds.language import corpus as module
+from lib.worlds.language.corpus import corpus, split_articles, text
+from lib.worlds.language.tokenizer import END, PIECE, Tokenizer, trained
+from lib.worlds.language.wikipedia import cleaned
 
 ARTICLES = tuple(f"The {k}th article is about number {k} and the numbers near {k}." for k in range(100))
 WORDS = trained("words", ("the cat sat. The dog sat,", "the end"), None)
@@ -105,8 +105,11 @@ def test_articles_that_cannot_be_split():
 
 
 def test_the_words_of_the_embedded_text_can_still_be_had_from_the_data():
-    assert lib.data.text is text and lib.data.corpus is corpus
-    assert lib.data.word_counts is module.word_counts and lib.data.wikipedia_articles is module.wikipedia_articles
+    assert lib.worlds.images.data.text is text and lib.worlds.images.data.corpus is corpus
+    assert (
+        lib.worlds.images.data.word_counts is module.word_counts
+        and lib.worlds.images.data.wikipedia_articles is module.wikipedia_articles
+    )
 
 
 # Texts by name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from lib.text_scores import (
+from lib.worlds.language.scores import (
     counts,
     distinct,
     gram_ids,

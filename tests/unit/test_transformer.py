@@ -5,13 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from lib import training
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace, ReplaceGrown
-from lib.trained import Weights
-from lib.training import Schedule, batches
-from lib.transformer import Transformer
+from lib.worlds.language import training
+from lib.worlds.language.neural import Weights
+from lib.worlds.language.training import Schedule, batches
+from lib.worlds.language.transformer import Transformer
 
 SMALL = {
     "vocabulary": 300,

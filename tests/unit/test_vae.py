@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib import vae_networks as module
-from lib.data import digits
-from lib.image_scores import entropy, frechet, judge, moments
 from lib.pool import Part
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
-from lib.vae import VAE, VAEModel
+from lib.worlds.images import networks as module
+from lib.worlds.images.data import digits
+from lib.worlds.images.scores import entropy, frechet, judge, moments
+from lib.worlds.images.vae import VAE, VAEModel
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = VAE(latent=3, hidden=12, steps=30, batch=16, score_samples=60, score_draws=2, shown=4, device="cpu")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib import vae_networks as networks
-from lib.data import digits, images
-from lib.image_scores import Judge, faded, judge, rare_class, with_rare_share
 from lib.pool import Part
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
-from lib.vae import PAPER_GENERATIONS, VAE, VAEModel, paper_vae
+from lib.worlds.images import networks
+from lib.worlds.images.data import digits, images
+from lib.worlds.images.scores import Judge, faded, judge, rare_class, with_rare_share
+from lib.worlds.images.vae import PAPER_GENERATIONS, VAE, VAEModel, paper_vae
 from tests.unit.idx import write
 
 TINY = VAE(latent=3, hidden=12, steps=20, batch=16, score_samples=60, score_draws=2, shown=4, device="cpu")
@@ -237,7 +237,7 @@ def test_pieces_change_nothing_but_rounding(convolutional, monkeypatch):
     model = convolutional.fit(real_part(convolutional, 2, 40), stream(1)).model
     whole = convolutional.sample(model, 50, None, stream(2)).values
     bound = convolutional.score(model, stream(3), ("test_nelbo",))["test_nelbo"]
-    monkeypatch.setattr("lib.vae.AT_ONCE", 784 * 2 * 7)
+    monkeypatch.setattr("lib.worlds.images.vae.AT_ONCE", 784 * 2 * 7)
     np.testing.assert_allclose(convolutional.sample(model, 50, None, stream(2)).values, whole, atol=1e-5)
     np.testing.assert_allclose(convolutional.score(model, stream(3), ("test_nelbo",))["test_nelbo"], bound, rtol=1e-5)
 
@@ -314,7 +314,7 @@ def test_the_judge_of_larger_sets(bars, monkeypatch):
 
 def test_the_classifier_for_many_images_and_for_two_classes(tmp_path, monkeypatch):
     folder, _ = write(tmp_path, train=600, test=100, classes=2)
-    monkeypatch.setattr("lib.image_scores.MANY", 500)
+    monkeypatch.setattr("lib.worlds.images.scores.MANY", 500)
     critic, data = judge(f"idx:{folder}"), images(f"idx:{folder}")
     assert critic.weights[0].shape == (784, 128) and critic.accuracy > 0.95
     found = critic.classes(critic.embed(data.test))

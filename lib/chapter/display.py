@@ -1,0 +1,241 @@
+"""What a chapter's cells need to display: computed sentences, the device line, the claims table, the chapter's end."""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from IPython import get_ipython
+from IPython.display import Markdown, display
+
+from lib import checkpoint, intervals, records
+from lib import ledger as claims
+from lib.chapter import figures
+from lib.errors import among
+
+# How many times the laptop's work the paper's scale is, from the sizes in a chapter's second cell, where the work is that of one
+# core. Chapters that train networks are not among them: how long those take at the paper's scale depends on the GPU.
+PAPER_TIMES = {1: 1, 2: 10, 3: 10, 4: 40, 5: 10, 10: 1, 11: 4, 12: 4, 13: 1}
+DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
+
+
+@dataclass
+class Chapter:
+    """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
+
+    `results` holds its data sets by name. Those whose name begins with "recorded" come from a recorded sweep: they are judged
+    and not left again.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    defaults: dict[str, Any]
+    started: float = field(default_factory=time.perf_counter)
+    results: dict[str, xr.Dataset] = field(default_factory=dict)
+
+    def end(self) -> None:
+        """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
+
+        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger. A run of a sweep
+        hands over everything, also if a judge refuses results that are too few for it.
+        """
+        findings = {}
+        # What was recorded lies in lib/stored/sweeps already; the judges see it beside what the chapter has computed.
+        computed = {name: data for name, data in self.results.items() if not name.startswith(records.RECORDED_NAME)}
+        try:
+            findings = claims.judge(self.number, self.results)
+        finally:
+            records.leave_run(computed, claims.to_json(findings))
+        say(claims.table(self.number, findings))
+        folder = os.environ.get("LIB_RESULTS")
+        if folder and self.parameters == self.defaults:
+            seconds = time.perf_counter() - self.started
+            records.leave(self.number, self.parameters, computed, claims.to_json(findings), seconds, folder)
+
+
+def begin(number: int) -> Chapter:
+    """Start a chapter: read its parameters (the defaults of its parameters cell, and what papermill put after it), set the
+    house style, and check the size dial."""
+    shell = get_ipython()
+    cells, names = ([], {}) if shell is None else (shell.user_ns.get("In", []), shell.user_ns)
+    defaults = next((found for cell in cells if (found := _assignments(cell))), {})
+    parameters = {name: names[name] for name in defaults}
+    if "scale" in parameters:
+        among("scale", parameters["scale"], ("laptop", "paper"))
+    figures.use()
+    return Chapter(number, parameters, defaults)
+
+
+def _assignments(cell: str) -> dict[str, Any]:
+    """Names and values of a cell made of annotated assignments of constants only: the parameters cell."""
+    try:
+        body = ast.parse(cell).body
+    except SyntaxError:
+        return {}
+    if not body or not all(isinstance(line, ast.AnnAssign) and line.value is not None for line in body):
+        return {}
+    return {line.target.id: ast.literal_eval(line.value) for line in body}
+
+
+def say(text: str) -> None:
+    """Display a sentence, or any Markdown, made of computed numbers."""
+    display(Markdown(text))
+
+
+def recorded(name: str) -> records.Record | None:
+    """The recorded sweep of that name, after saying what, where and when it was; None after saying that there is none."""
+    found = records.record(name)
+    say(records.not_recorded(name) if found is None else f"*{found.line}*")
+    return found
+
+
+def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> None:
+    """Show a recorded data set as one table for each parameter set that was run: scores at the first and the last generation by
+    regime, with the 95% interval over the runs that were kept whole.
+
+    `data` is one of `Record.data`; `scores` maps the names of scores to a label and a format, such as {"test_nelbo": ("test
+    bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
+    """
+    whole = records.whole_runs(data)
+    for score in scores:
+        among("scores", score, tuple(map(str, whole.data_vars)))
+    axes = [dim for dim in next(whole[s].dims for s in scores) if dim not in records.SERIES]
+    for place in itertools.product(*(whole[axis].values for axis in axes)):
+        arm = whole.sel(dict(zip(axes, place, strict=True)))
+        named = ", ".join(f"{axis} = `{value}`" for axis, value in zip(axes, place, strict=True))
+        regimes, last = arm["regime"].values, int(arm["generation"][-1])
+        lines = [
+            "| score | *generation 1* | " + " | ".join(map(str, regimes)) + " |",
+            "|---" * (len(regimes) + 2) + "|",
+        ]
+        for score, (label, spec) in scores.items():
+            ends = [
+                arm[score].isel(regime=0, generation=0),
+                *(arm[score].sel(regime=r).isel(generation=-1) for r in regimes),
+            ]
+            lines.append(f"| {label} | " + " | ".join(f"{intervals.mean(end):{spec}}" for end in ends) + " |")
+        say(
+            f"*Recorded*{', ' + named if named else ''}: generation {last} by regime, {arm.sizes['run']} runs.\n\n"
+            + "\n".join(lines)
+        )
+
+
+def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):
+    """Controls that redraw a figure, for a notebook with a kernel: a list becomes a menu, (low, high, start) a slider.
+
+    The figure is shown as an image. ipywidgets' own `interactive` captures it in an output widget instead, whose messages can
+    leave a notebook that is executed without a browser waiting for ever.
+    """
+    import ipywidgets as widgets
+
+    wide = {"style": {"description_width": "initial"}}
+    controls = {
+        name: widgets.Dropdown(options=choice, description=name, **wide)
+        if isinstance(choice, list)
+        else widgets.IntSlider(choice[2], choice[0], choice[1], description=name, continuous_update=False, **wide)
+        for name, choice in choices.items()
+    }
+    image, message = widgets.Image(format="png"), widgets.Label()
+
+    def redraw(_=None):
+        message.value = ""
+        try:
+            figure = draw(**{name: control.value for name, control in controls.items()})
+        except ValueError as error:
+            message.value = str(error)
+            return
+        stored = io.BytesIO()
+        figure.savefig(stored, format="png")
+        plt.close(figure)
+        image.value = stored.getvalue()
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    redraw()
+    return widgets.VBox([*controls.values(), message, image])
+
+
+def passage(text: str, longest: int = 200) -> str:
+    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a mark."""
+    text = " ".join(text.split())
+    text = text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, entity)
+    return re.sub(r"([\\`*_{}\[\]#|$~])", lambda found: f"&#{ord(found.group())};", text)
+
+
+def device_line() -> str:
+    """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to take at each
+    scale, and where it keeps what is finished."""
+    versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := records.version(name)))
+    line = f"{records.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+    shell = get_ipython()
+    here = {} if shell is None else shell.user_ns
+    chapter = next((value for value in here.values() if isinstance(value, Chapter)), None)
+    if chapter is None or "scale" not in chapter.parameters:
+        return line
+    return "\n".join([line, *expected(chapter.number), *kept_line(chapter.number)])
+
+
+def expected(number: int, gpu: bool | None = None) -> list[str]:
+    """Sentences: whether a GPU was found, where that matters, and the minutes that a chapter is expected to take at each scale.
+
+    The laptop's minutes are those of the committed results, with their processor. The paper's are those of a recorded run if there
+    is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`: whether there is one;
+    by default this is found out.
+    """
+    gpu = records.gpu() if gpu is None else gpu
+    try:
+        stored, _ = records.read(number, records.COMMITTED)
+    except FileNotFoundError:
+        return ["Expected time: not measured yet."]
+    seconds, on = stored["seconds"], stored["provenance"]["device"]
+    out = [f"Expected at scale laptop: {records.spent(seconds)} (measured on one core of {on})."]
+    recorded = records.longest("paper", number)
+    if recorded:
+        out += [f"Expected at scale paper: {records.spent(recorded[0])} (recorded on {recorded[1]})."]
+    elif number in PAPER_TIMES:
+        times = PAPER_TIMES[number]
+        out += [f"Expected at scale paper: about {records.spent(times * seconds)} ({times} times the work)."]
+    else:
+        out += [
+            "Expected at scale paper: not measured; it is meant for a GPU, and the progress bar tells the time left."
+        ]
+    if number not in PAPER_TIMES and not gpu:
+        colab = " On Colab, Runtime, Change runtime type offers one." if "google.colab" in sys.modules else ""
+        out += [f"No GPU was found; scale laptop needs none.{colab}"]
+    elif number not in PAPER_TIMES:
+        out += ["A GPU was found and is used."]
+    return out
+
+
+def kept_line(number: int) -> list[str]:
+    """A sentence about where finished generations are kept, for chapters that train for minutes; on Colab, how to name a folder."""
+    folder = os.environ.get(checkpoint.VARIABLE)
+    if number in PAPER_TIMES:
+        return []
+    if folder:
+        return [f"Finished generations are kept in {folder}; run the chapter again and it goes on from there."]
+    if "google.colab" not in sys.modules:
+        return []
+    mounted = os.path.isdir(DRIVE)
+    first = "" if mounted else "from google.colab import drive; drive.mount('/content/drive'), then "
+    return [
+        "To go on after a disconnection, keep finished generations on your Drive: "
+        f"run {first}%env {checkpoint.VARIABLE}={DRIVE}/replace-or-accumulate before the experiments."
+    ]
+
+
+def settings_line(settings: Mapping[str, Any]) -> None:
+    """Show the sizes a chapter runs at, given and derived."""
+    say("Sizes of this run: " + ", ".join(f"{name} = `{value!r}`" for name, value in settings.items()) + ".")

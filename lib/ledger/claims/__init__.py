@@ -1,0 +1,1 @@
+"""The claims and their judges, by chapter."""

@@ -1,0 +1,257 @@
+"""Claims of chapter 12: the recursion at the size of the web.
+
+Errors are squared errors of a fitted mean in units of the first fit's, 1/n₁. *Lost*: of the states that the first fit has, those to
+which the last one gives probability 0. Judges ask whether a simulation agrees with the exact law and what the law says. What a
+Gaussian or a table cannot stand for, images or a language model, is not testable here, and the row says what was measured instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib import intervals, theory
+from lib.ledger import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
+from lib.ledger.measured import agrees
+from lib.regimes import Accumulate, Replace
+
+BOUND = 2.0  # first-fit errors: no schedule of batch sizes takes Accumulate beyond (Σ n_k/N_k² ≤ 2/n₁ − 1/N_t)
+SEEN = 1e-3  # of the true variance: a smaller rise of the error is none that anybody could see
+BOTH, WITHOUT_NEW, WITHOUT_OLD = "Accumulate(0.1 fresh)", "Accumulate", "FreshReal(0.1)"
+RARE = 10  # expected count in the first set of the states that the claim about tails is judged on
+
+
+def _sizes(data):
+    """The schedule n_1, n_2, … of a data set."""
+    sizes = np.atleast_1d(data["size"].values).astype(float)
+    return lambda t: int(sizes[t - 1])
+
+
+def _law(data, regime):
+    """The exact error at every generation, in first-fit errors."""
+    n, t = data["size"].values[0], data.sizes["generation"]
+    return n * theory.expected_error(regime, _sizes(data), t, data.attrs["estimator"])
+
+
+def _error(data, regime, generation=-1, level=LEVEL):
+    """Interval of the mean error at a generation, and its exact value, both in first-fit errors."""
+    values = data["squared_mean_error"].sel(regime=str(regime)).isel(generation=generation).values
+    return intervals.mean(values * data["size"].values[0], level), float(_law(data, regime)[generation])
+
+
+def _rise(data, regime, since=0, level=LEVEL):
+    values = data["squared_mean_error"].sel(regime=regime) * data["size"].values[0]
+    return intervals.difference(values.isel(generation=-1), values.isel(generation=since), level)
+
+
+def _growth(results):
+    growing, constant = results["growing"], results["constant"]
+    end = min(data.sizes["generation"] for data in (growing, constant)) - 1
+    known = min(int(growing["published"].values.sum()) - 1, end)
+    pairs = {k: (_error(growing, Replace(), k), _error(constant, Replace(), k)) for k in (known, end)}
+    (grown, law), (equal, level) = pairs[known]
+    (late, late_law), (late_equal, late_level) = pairs[end]
+    agree = all(agrees(*found) for pair in pairs.values() for found in pair)
+    if not (agree and grown.high < equal.low and late.high < late_equal.low):
+        word = NOT_SUPPORTED
+    else:
+        word = SUPPORTED if known == end else LIMITED
+    return Finding(
+        word,
+        f"for the error of a mean, without any old data: at fit {known + 1}, the last whose size is published, {equal.estimate:.2f} first-fit errors where sets stay equal (exact: {level:.2f}) and "
+        f"{grown.estimate:.2f} where they grow (exact: {law:.2f}); at fit {end + 1}, with the growth extrapolated, {late_equal.estimate:.1f} and {late.estimate:.2f} (exact: {late_level:.1f} and {late_law:.2f})",
+        grown,
+        "An error at growing size that is not below that at constant size, or either off its exact law; for a verdict without limits, published sizes for every fit.",
+    )
+
+
+def _no_collapse(results):
+    data = results["constant"]
+    n = data["size"].values[0]
+    found, law = _error(data, Accumulate())
+    other, other_law = _error(results["growing"], Accumulate())
+    rise = _rise(data, "Accumulate")
+    if not (agrees(found, law) and agrees(other, other_law) and max(found.high, other.high) < BOUND):
+        word = NOT_SUPPORTED
+    else:
+        word = LIMITED if rise.high / n > SEEN else SUPPORTED
+    return Finding(
+        word,
+        f"for the error of a mean: {found.estimate:.2f} first-fit errors after {data.sizes['generation']} equal sets (exact: {law:.2f}), {other.estimate:.2f} with published growth (exact: "
+        f"{other_law:.2f}), under {BOUND:g} for every schedule; the rise since the first fit is {intervals.number(rise.estimate / n, '.1e')} of the variance",
+        found,
+        f"An error off its law, or {BOUND:g} first-fit errors or more; for a limit, a rise above {SEEN:g} of the variance.",
+    )
+
+
+def _lost(data, regime, expected=None):
+    """Of the states that the first fit of each run has (of one expected count, or all), the share that the last one has not."""
+    chosen = slice(None) if expected is None else np.flatnonzero(np.isclose(data["expected"].values, expected))
+    present = data["present"].astype(bool).sel(regime=regime).isel(state=chosen)
+    start, end = (present.isel(generation=g).values for g in (0, -1))
+    return 1 - (start & end).sum(axis=1) / start.sum(axis=1)
+
+
+def _tails(results):
+    data = results["rare"]
+    found = intervals.mean(_lost(data, "Replace", RARE), LEVEL)
+    kept = intervals.mean(_lost(data, "Accumulate", RARE), LEVEL)
+    t = data.sizes["generation"]
+    if found.low <= 0:
+        word = NOT_SUPPORTED
+    else:
+        word = SUPPORTED if kept.low > 0 else LIMITED
+    return Finding(
+        word,
+        f"of the states expected {RARE} times in {float(data['size'].values[0]) / 1e12:g}·10¹² samples, {found.estimate:.0%} are lost by generation {t} if old data are "
+        f"discarded and sets stay equal, {kept.estimate:.0%} if data accumulate",
+        found,
+        "No loss under Replace; or, for a verdict without limits, a loss under Accumulate too.",
+    )
+
+
+def _access(results):
+    """Learning goes on if the error keeps falling and states that no model knew come to be known."""
+    data, rare = results["inflow"], results["rare"]
+    t = data.sizes["generation"]
+    late = {r: _rise(data, r, t // 2 - 1) for r in (BOTH, WITHOUT_NEW, WITHOUT_OLD)}
+    ends = {
+        r: float(data["squared_mean_error"].sel(regime=r).isel(generation=-1).mean() * data["size"].values[0])
+        for r in late
+    }
+    known = rare["present"].astype(float).isel(state=np.flatnonzero(rare["expected"].values == 1)).mean("state")
+    gained = {
+        r: intervals.difference(known.sel(regime=r).isel(generation=-1), known.sel(regime=r).isel(generation=0), LEVEL)
+        for r in late
+    }
+    goes_on = {r: late[r].high < 0 and gained[r].low > 0 for r in late}
+    if not goes_on[BOTH]:
+        word = NOT_SUPPORTED
+    else:
+        word = LIMITED if goes_on[WITHOUT_NEW] or goes_on[WITHOUT_OLD] else SUPPORTED
+    share = {r: f"{known.sel(regime=r).isel(generation=-1).mean().item():.0%}" for r in late}
+    return Finding(
+        word,
+        f"with both, a tenth of each new batch real and everything kept, the error of a mean falls to {ends[BOTH]:.2f} first-fit errors by generation {t} and {share[BOTH]} of the states expected once are "
+        f"known; without further real data it stays at {ends[WITHOUT_NEW]:.2f} and {share[WITHOUT_NEW]}, with them but without what is older at {ends[WITHOUT_OLD]:.1f} and {share[WITHOUT_OLD]}",
+        late[BOTH],
+        "An error that does not fall from half of the fits to the last, or rare states that do not return, with both; for a limit, a fall and a return without one of the two. Shown is the change of the error with both.",
+    )
+
+
+def _images(results):
+    data = results["constant"]
+    t = data.sizes["generation"]
+    (found, law), (accumulated, _) = _error(data, Replace()), _error(data, Accumulate())
+    return Finding(
+        NOT_TESTABLE,
+        f"no image enters this chapter. For the error of a Gaussian's mean, without fresh data: {found.estimate:.0f} first-fit errors at generation {t} under Replace (exact: {law:.0f}), and "
+        f"{accumulated.estimate:.2f} where data accumulate",
+        None,
+        "Image models in their loops, with precision and recall measured, and everything kept beside their other loops.",
+    )
+
+
+def _shares(data):
+    """For each real share of a batch: whether the error of Accumulate follows its law at the end, and its change since the first fit;
+    intervals that all hold together with 99%."""
+    level = 1 - (1 - LEVEL) / data.sizes["regime"] / 2
+    return {
+        float(r): (
+            agrees(*_error(data, Accumulate(fresh=float(r)), level=level)),
+            _rise(data, str(Accumulate(fresh=float(r))), level=level),
+        )
+        for r in data["fresh"].values
+    }
+
+
+def _sampling(results):
+    data, rare = results["inflow_growing"], results["rare"]
+    found = _shares(data)
+    falls = [r for r, (_, change) in found.items() if change.high < 0]
+    lost = max(float(_lost(rare, regime).max()) for regime in ("Accumulate", BOTH))
+    if not (all(holds for holds, _ in found.values()) and falls) or lost:
+        word = NOT_SUPPORTED
+    else:
+        word = SUPPORTED if len(falls) == len(found) else LIMITED
+    least = min(found)
+    law = _law(data, Accumulate(fresh=least))
+    return Finding(
+        word,
+        f"if a threat is an error above the first fit's after {data.sizes['generation']} fits: none for real shares of {', '.join(f'{r:g}' for r in falls) or 'no size'} of each new batch; at {least:g} it changes by "
+        f"{intervals.number(found[least][1].estimate, '+.2f')} first-fit errors (highest by the law: {law.max():.2f}), each {intervals.number(1 / float(data['size'].values[0]), '.1e')} of the variance; "
+        f"of the rare states that the first fit has, {'none is' if not lost else 'some are'} lost",
+        _rise(data, str(Accumulate(fresh=least))),
+        "An error off its law, no share at which it falls, or a state lost that was known; for a verdict without limits, a fall at every share. Shown is the change at the smallest share.",
+    )
+
+
+def _practice(results):
+    data = results["inflow_growing"]
+    falls = [r for r, (_, change) in _shares(data).items() if change.high < 0]
+    return Finding(
+        NOT_TESTABLE,
+        "no language model enters here, and neither what its data hold nor its errors of fit and of decoding have been measured. Measured is sampling error: it falls within "
+        f"{data.sizes['generation']} fits for {len(falls)} of {data.sizes['regime']} real shares of the new data",
+        None,
+        "An audit of what is kept between models, and models trained on it; sampling error alone decides neither way.",
+    )
+
+
+CLAIMS = (
+    Claim(
+        "thread-growth-web",
+        12,
+        "thread, 3/N and 8/N",
+        "Experiments at a fixed size of the data set overstate the decay, because data grow.",
+        "1.4T, 2T, 15T tokens",
+        _growth,
+    ),
+    Claim(
+        "thread-no-collapse-web",
+        12,
+        "thread, 10/N",
+        "At the size of the web, too, there is no collapse while data accumulate.",
+        "“no model collapse”",
+        _no_collapse,
+    ),
+    Claim(
+        "nature-tails-web",
+        12,
+        "Shumailov et al. 2024",
+        "In data of the size of the web, rare content disappears.",
+        "tails lost, in theory at a fixed size",
+        _tails,
+    ),
+    Claim(
+        "nature-access-web",
+        12,
+        "Shumailov et al. 2024, discussion",
+        "For learning to go on, the original data have to stay accessible and further data not made by models available.",
+        "“access to the original data source is preserved and … further data not generated by LLMs remain available”",
+        _access,
+    ),
+    Claim(
+        "mad-fresh-web",
+        12,
+        "Alemohammad et al. 2024",
+        "Without enough fresh real data in each generation, the quality or the diversity of image models falls and falls.",
+        "“doomed to have their quality (precision) or diversity (recall) progressively decrease”",
+        _images,
+    ),
+    Claim(
+        "thread-no-threat-web",
+        12,
+        "thread, 5/N, put to a Gaussian and a table",
+        "Sampling error alone is no threat where sets grow as published, everything is kept and people go on writing.",
+        "its conditions: “more data over time”, “(much of) the original data”",
+        _sampling,
+    ),
+    Claim(
+        "thread-practice-web",
+        12,
+        "thread, 5/N and 13/N",
+        "Language models trained on the web are safe as long as data grow and hold much of the original data.",
+        "of a “real and significant threat”: “Based on the evidence I’ve seen, it isn’t”",
+        _practice,
+    ),
+)

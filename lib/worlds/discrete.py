@@ -1,0 +1,252 @@
+"""The discrete world: states counted, and drawn with their relative frequencies (Shumailov et al. 2024, discrete distributions).
+
+Under Replace this is the Wright–Fisher model of population genetics with n haploid individuals, under Accumulate an urn to
+which balls are returned n at a time. Its words are used here: heterozygosity, loss, fixation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import special
+
+from lib.errors import among, refuse, share, temperature, whole
+from lib.pool import Counts, Rows
+from lib.streams import child
+from lib.world import Fit, World, all_draws
+from lib.worlds.images.data import word_counts
+
+MOST_ROWS = 10**8  # explicit samples per run
+
+
+@dataclass(frozen=True)
+class DiscreteModel:
+    """Relative frequencies for each run: `counts` of shape (runs, K), int64, out of `size`."""
+
+    size: int
+    counts: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Shape (runs, K)."""
+        return self.counts / self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Discrete(World):
+    """Distributions on K states, fitted exactly by relative frequencies, all runs at once.
+
+    Parameters
+    ----------
+    truth : "uniform" or "zipf" on `states` states; "words", the word frequencies of the embedded Wikipedia text; or a vector
+        of probabilities.
+    states : K ≥ 2 for "uniform" and "zipf", None for the others, which bring their own.
+    exponent : of Zipf's law, probability ∝ rank^−exponent.
+    tail : the tail is made of the rarest states of the truth, as many as it takes to hold this share of its probability
+        (ties: the later states are rarer).
+    sampler : "statistic" draws the counts of a batch, a multinomial, exact in law for every regime and nearly as cheap for 10**13
+        samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws subsets
+        (AccumulateSubsample, Keep, Mixture with beta > 0 or kept original data) must stay below 10**9, the limit of numpy's
+        hypergeometric.
+    temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to p^(1/temperature), then
+        only from the most probable states, as many as it takes to hold the share top_p. Real data are what they are.
+
+    Scores of a fit p against the truth q:
+
+    - `heterozygosity_ratio`: Σp(1−p) / Σq(1−q); Σp(1−p) is the chance that two draws differ (Gini–Simpson index)
+    - `support`: the number of states with p > 0
+    - `missing_mass`: Σq over states with p = 0, the true probability of what the model cannot say (Good 1953)
+    - `tail_ratio`: Σp / Σq over the tail
+    - `total_variation`: ½ Σ|p − q|
+    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit) in nats, as for the other worlds the excess test
+      loss of the fit; infinite as soon as one state is lost
+    - `reverse_kl`: KL(fit ‖ truth) in nats, always finite
+
+    Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
+    """
+
+    truth: Any = "uniform"
+    states: int | None = None
+    exponent: float = 1.0
+    tail: float = 0.05
+    sampler: str = "statistic"
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    random = ()
+    scores = ("heterozygosity_ratio", "support", "missing_mass", "tail_ratio", "total_variation", "kl", "reverse_kl")
+    extras = {"probabilities": ("state",), "present": ("state",)}
+    batches = (Rows, Counts)
+    model_type = DiscreteModel
+
+    def __post_init__(self):
+        among("sampler", self.sampler, ("statistic", "explicit"))
+        for name in ("tail", "top_p"):
+            if not share(name, getattr(self, name)):
+                refuse(name, getattr(self, name), "a share above 0")
+        if not temperature("temperature", self.temperature):
+            refuse("temperature", self.temperature, "a number above 0")
+        _ = self.probabilities  # refuses a truth that is no distribution
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """The truth, shape (K,)."""
+        if isinstance(self.truth, str):
+            among("truth", self.truth, ("uniform", "zipf", "words"))
+            if self.truth == "words":
+                self._no_states()
+                weights = np.array(list(word_counts().values()), dtype=float)
+            else:
+                if self.states is None:
+                    refuse("states", None, f'a number of states for truth="{self.truth}", at least 2')
+                power = self._power() if self.truth == "zipf" else 0.0
+                weights = np.arange(1.0, whole("states", self.states, 2) + 1) ** -power
+            return weights / weights.sum()
+        self._no_states()
+        return _distribution(self.truth)
+
+    def _no_states(self):
+        if self.states is not None:
+            refuse("states", self.states, "None: this truth brings its own states")
+
+    def _power(self):
+        if not (np.isscalar(self.exponent) and np.isfinite(self.exponent) and self.exponent >= 0):
+            refuse("exponent", self.exponent, "a finite number, at least 0")
+        return float(self.exponent)
+
+    @cached_property
+    def _rare(self) -> np.ndarray:
+        """Indices of the states in the tail."""
+        possible = np.flatnonzero(self.probabilities)
+        rarest = possible[::-1][np.argsort(self.probabilities[possible[::-1]], kind="stable")]
+        held = np.cumsum(self.probabilities[rarest])
+        return np.sort(rarest[: np.searchsorted(held, self.tail * (1 - 1e-12)) + 1])
+
+    def check(self, regimes, sizes, scores, named):
+        for regime in regimes:
+            pool = regime.drawn_from(sizes)
+            most = max([pool, *sizes, *(max(draws.synthetic, draws.real) for draws in all_draws(regime, sizes))])
+            if self.sampler == "explicit" and most > MOST_ROWS:
+                refuse(
+                    "n",
+                    sizes[0],
+                    f'at most {MOST_ROWS} explicit samples, {regime} comes to {most}; for more, sampler="statistic"',
+                )
+            if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
+                limit = f"{Counts.MOST_TO_TAKE_FROM} samples, from which on no subset is drawn (numpy's hypergeometric)"
+                refuse("n", sizes[0], f"pools below {limit}; {regime} draws from {pool}")
+
+    def real(self, runs, size, rng, used):
+        probabilities = np.broadcast_to(self.probabilities, (runs, self.probabilities.size))
+        return self._drawn(probabilities, size, child(rng, used))
+
+    def reduce(self, batch):
+        return Counts.of(batch, self.probabilities.size) if isinstance(batch, Rows) else batch
+
+    def fit(self, train, rng):
+        total = self.reduce(train[0].batch)
+        for part in train[1:]:
+            total = total.merge(self.reduce(part.batch))
+        return Fit(DiscreteModel(total.size, total.values), steps=1, examples=total.size)
+
+    def sample(self, model, size, inputs, rng):
+        return self._drawn(sharpened(model.probabilities, self.temperature, self.top_p), size, rng)
+
+    def _drawn(self, probabilities, size, rng):
+        if self.sampler == "statistic":
+            return Counts(size, multinomial(rng, size, probabilities))
+        uniform = rng.random((len(probabilities), size))
+        steps = np.cumsum(probabilities, axis=1)
+        # A draw is below the last step, whatever the sum was rounded to, so that it never falls on a state of probability 0.
+        uniform *= steps[:, -1:]
+        return Rows(np.array([np.searchsorted(s, u, side="right") for s, u in zip(steps, uniform, strict=True)]))
+
+    def score(self, model, rng, names):
+        p, q = model.probabilities, self.probabilities
+        possible = q > 0
+        out = {}
+        for name in names:
+            if name == "heterozygosity_ratio":
+                out[name] = np.einsum("rk,rk->r", p, 1 - p) / (q @ (1 - q))
+            elif name == "support":
+                out[name] = np.count_nonzero(model.counts, axis=1)
+            elif name == "missing_mass":
+                out[name] = (model.counts == 0) @ q
+            elif name == "tail_ratio":
+                out[name] = p[:, self._rare].sum(axis=1) / q[self._rare].sum()
+            elif name == "total_variation":
+                out[name] = 0.5 * np.abs(p - q).sum(axis=1)
+            elif name == "kl":
+                # Σ q ln(q/p) − q + p: what is added sums to 0, and no term is negative.
+                out[name] = special.kl_div(q[possible], p[:, possible]).sum(axis=1)
+            elif name == "reverse_kl":
+                out[name] = special.kl_div(p[:, possible], q[possible]).sum(axis=1)
+            elif name == "probabilities":
+                out[name] = p
+            else:
+                out[name] = model.counts > 0
+        return out
+
+
+def sharpened(probabilities: np.ndarray, temperature: float = 1.0, top_p: float = 1.0) -> np.ndarray:
+    """Probabilities (..., K) as they are sampled from at a temperature and cut to the most probable states that hold `top_p`; the
+    state that completes the share is kept (Holtzman et al. 2020)."""
+    p = probabilities
+    if temperature != 1:
+        # Relative to the most probable state, so that no power underflows for all states at once.
+        p = (p / p.max(axis=-1, keepdims=True)) ** (1 / temperature)
+        p = p / p.sum(axis=-1, keepdims=True)
+    if top_p < 1:
+        order = np.argsort(-p, axis=-1, kind="stable")
+        ranked = np.take_along_axis(p, order, axis=-1)
+        ranked[np.cumsum(ranked, axis=-1) - ranked >= top_p] = 0.0
+        p = np.zeros_like(p)
+        np.put_along_axis(p, order, ranked, axis=-1)
+        p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def multinomial(rng: np.random.Generator, size: int, probabilities: np.ndarray) -> np.ndarray:
+    """Counts of `size` draws for each run, int64, from probabilities of shape (runs, K).
+
+    numpy gives to the last state what rounding leaves over, and divides by 1 − Σ of those before. With each run's most
+    probable state in the last place a state of probability 0 stays at 0, and the divisor never gets below 1/K.
+    """
+    runs = np.arange(len(probabilities))
+    most = probabilities.argmax(axis=1)
+    ordered = probabilities.copy()
+    ordered[runs, most], ordered[:, -1] = probabilities[:, -1], probabilities[runs, most]
+    counts = rng.multinomial(size, ordered)
+    last = counts[:, -1].copy()
+    counts[:, -1] = counts[runs, most]
+    counts[runs, most] = last
+    return counts
+
+
+def extinct_at(present: xr.DataArray) -> xr.DataArray:
+    """The first generation at which each state is gone, from the extra `present`; NaN where it was there to the end.
+
+    Dims (regime, run, state). Under Replace and Accumulate a state that is gone never returns; fresh or kept real data can
+    bring it back.
+    """
+    gone = ~present.astype(bool)
+    first = present["generation"][gone.argmax("generation")].drop_vars("generation")
+    return first.where(gone.any("generation"))
+
+
+def _distribution(truth: Any) -> np.ndarray:
+    try:
+        given = np.asarray(truth, dtype=float)
+    except (TypeError, ValueError):
+        refuse("truth", truth, '"uniform", "zipf", "words" or a vector of probabilities')
+    if given.ndim != 1 or not np.isfinite(given).all() or (given < 0).any():
+        refuse("truth", truth, "a vector of probabilities, finite and none of them negative")
+    if np.count_nonzero(given) < 2:
+        refuse("truth", truth, f"a support of at least two states; this one has {np.count_nonzero(given)}")
+    if abs(given.sum() - 1) > 1e-9:
+        refuse("truth", truth, f"probabilities that sum to 1; these sum to {given.sum():.12g}")
+    return given / given.sum()

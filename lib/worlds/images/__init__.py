@@ -1,0 +1,1 @@
+"""Images: variational autoencoders on digits and clothes."""

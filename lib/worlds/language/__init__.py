@@ -1,0 +1,1 @@
+"""Language: n-grams, transformers and pre-trained models on real text."""

@@ -1,0 +1,201 @@
+"""What all language worlds share: blocks of text as samples, and the scores of what a model predicts and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.checkpoint import Checkpoint
+from lib.errors import refuse, whole
+from lib.pool import Rows
+from lib.streams import child
+from lib.world import World, all_draws, check_real_rows
+from lib.worlds.language import scores as text_scores
+from lib.worlds.language.corpus import Corpus, corpus
+
+RARE = 5  # Zipf's exponent is fitted to tokens that occur at least so often
+
+
+@dataclass(frozen=True)
+class Language(World):
+    """A sample is a block of `block` tokens; a training set is `Rows` of shape (runs, blocks, block), int32.
+
+    A model predicts each token of a block from those before it in the block; the first token is conditioned on and not predicted, as
+    the loss of transformers has it. A subclass says how: `log_probabilities`, `next_entropy`, `fit`, `sample`.
+
+    Parameters
+    ----------
+    data : name of the text, see `lib.worlds.language.corpus.text`.
+    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.trained`.
+    block : tokens in a block.
+    prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in Shumailov et
+        al. (2024), where the given ones are those of the training set; `recurse` says whether these are real ones or the newest
+        synthetic ones (`inputs_from`).
+    test_blocks : blocks of the test part, from its beginning, that a model is scored on; all if there are no more.
+    score_samples : blocks per run that are written to be scored; with prompts they follow blocks of the validation part.
+    shown : how many of them the extra `samples` returns.
+
+    Scores
+    ------
+    - `test_perplexity`: exp of the mean −ln P of the predicted tokens of the real test part
+    - `bits_per_byte`: the same in bits for each byte of text, by which tokenizers compare
+    - `next_entropy`: mean entropy of the next token's distribution on the real test part, nats
+    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of generation 1* of
+        the same run: what the histograms of Shumailov et al. (2024, Fig. 1b and c) show
+    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see `lib.worlds.language.scores`
+
+    Extras: `generated_perplexities` of each written block, and `samples`, the tokens of the first `shown`.
+    """
+
+    data: str = "wikipedia-sample"
+    tokenizer: str = "bpe"
+    vocabulary: int | None = 512
+    block: int = 64
+    prompts: bool = False
+    test_blocks: int = 200
+    score_samples: int = 200
+    shown: int = 4
+
+    scores = (
+        "test_perplexity",
+        "bits_per_byte",
+        "next_entropy",
+        "generated_perplexity",
+        "distinct_2",
+        "repetition_rate",
+        "vocabulary_coverage",
+        "zipf_exponent",
+    )
+    extras = {"generated_perplexities": ("sample",), "samples": ("shown", "token")}
+    batches = (Rows,)
+    compares = True
+
+    def __post_init__(self):
+        for name, least in (("block", 2), ("test_blocks", 1), ("score_samples", 1), ("shown", 1)):
+            whole(name, getattr(self, name), least)
+        if self.shown > self.score_samples:
+            refuse("shown", self.shown, f"at most score_samples={self.score_samples}")
+        _ = self.corpus
+
+    @property
+    def corpus(self) -> Corpus:
+        """The text in blocks, with its tokenizer."""
+        return corpus(self.data, self.tokenizer, self.vocabulary, self.block)
+
+    @property
+    def available(self) -> np.ndarray:
+        """The blocks of the training part that `real` hands out."""
+        return self.corpus.train
+
+    @property
+    def deterministic(self) -> str:
+        """The setting that makes the model continue a prompt in one way only; empty if there is none."""
+        return ""
+
+    def check(self, regimes, sizes, scores, named):
+        check_real_rows(regimes, sizes, len(self.available), f"training blocks of {self.data}")
+        if not self.deterministic:
+            return
+        if not self.prompts:
+            refuse(
+                *self._decoding(),
+                "prompts=True: without prompts a deterministic decoder writes one block again and again",
+            )
+        for regime in regimes:
+            most = max((draws.synthetic for draws in all_draws(regime, sizes)), default=0)
+            if most > sizes[0]:
+                refuse(
+                    *self._decoding(),
+                    f"sampling at a temperature with {regime}, which asks for {most} blocks: a deterministic decoder continues "
+                    f"each of the {sizes[0]} prompts in one way only, the others would be copies",
+                )
+
+    def _decoding(self) -> tuple[str, Any]:
+        return self.deterministic, getattr(self, self.deterministic)
+
+    def real(self, runs, size, rng, used):
+        """Each run gets the blocks of the training part in an order of its own and takes the next `size` from it."""
+        blocks = self.available
+        if used + size > len(blocks):
+            refuse("n", size, f"needs {used + size} real rows, has {len(blocks)} training blocks of {self.data}")
+        return Rows(
+            np.stack([blocks[r.permutation(len(blocks))[used : used + size]] for r in child(rng, 0).spawn(runs)])
+        )
+
+    def inputs(self, source, size, rng):
+        """Blocks to continue: those of `source` in their order, from the beginning again if more are asked for."""
+        return Rows(source.values[:, np.arange(size) % source.size]) if self.prompts else None
+
+    def log_probabilities(self, model: Any, tokens: np.ndarray) -> np.ndarray:
+        """ln P of each token given those before it in its block: (runs, count, block) to (runs, count, block − 1)."""
+        raise NotImplementedError
+
+    def next_entropy(self, model: Any, tokens: np.ndarray) -> np.ndarray:
+        """Mean entropy in nats of the distribution of the next token over all predicted places: (runs,)."""
+        raise NotImplementedError
+
+    def score(self, model, rng, names, first=None):
+        """See the class. `first` is the model of generation 1, of the same runs; None where it is `model` itself."""
+        out = {}
+        runs = self.runs_of(model)
+        test = np.broadcast_to(
+            self.corpus.test[: self.test_blocks], (runs, *self.corpus.test[: self.test_blocks].shape)
+        )
+        if {"test_perplexity", "bits_per_byte"} & set(names):
+            nats = -self.log_probabilities(model, test)
+            out["test_perplexity"] = np.exp(nats.mean(axis=(1, 2), dtype=float))
+            out["bits_per_byte"] = self.corpus.bits_per_byte(nats.astype(float))
+        if "next_entropy" in names:
+            out["next_entropy"] = self.next_entropy(model, test)
+        if set(names) - set(out):
+            validation = self.corpus.validation
+            given = np.broadcast_to(validation, (runs, *validation.shape))
+            tokens = self.sample(
+                model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng
+            ).values
+            nats = -self.log_probabilities(model if first is None else first, tokens)
+            frequencies = text_scores.counts(tokens, self.corpus.tokenizer.size)
+            out |= {
+                "generated_perplexity": np.exp(nats.mean(axis=(1, 2), dtype=float)),
+                "generated_perplexities": np.exp(nats.mean(axis=2, dtype=float)),
+                "distinct_2": text_scores.distinct(tokens, 2),
+                "repetition_rate": text_scores.repetition_rate(tokens),
+                "vocabulary_coverage": text_scores.vocabulary_coverage(tokens, self._frequencies),
+                "zipf_exponent": text_scores.zipf_exponent(frequencies, RARE),
+                "samples": tokens[:, : self.shown],
+            }
+        return {name: out[name] for name in names}
+
+    def settings(self):
+        """Every setting, and what tells apart texts and tokenizers of the same name. `block` is called `block_tokens`: what `recurse` calls a
+        block is a number of runs."""
+        digests = {"text_digest": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
+        found = super().settings() | digests
+        return {"block_tokens" if name == "block" else name: value for name, value in found.items()}
+
+    def runs_of(self, model: Any) -> int:
+        """How many runs a model holds."""
+        return model.runs
+
+    @property
+    def _frequencies(self) -> np.ndarray:
+        return text_scores.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]
+
+
+def generated(world: Language, checkpoint: str | Path) -> dict[str, dict[int, list[list[str]]]]:
+    """The generated sets that a call of `recurse` with this world has left in its checkpoint, as text: by regime, by the generation of the
+    model that wrote the set, for each run the blocks in their order. The last model of a call has written no set.
+
+    ValueError for a folder that is no checkpoint or belongs to a world of other settings.
+    """
+    decode = world.corpus.tokenizer.decode
+    return {
+        label: {
+            generation: [[decode(block) for block in run] for batch in batches for run in batch.values]
+            for generation, batches in found.items()
+        }
+        for label, found in Checkpoint.find(checkpoint).synthetic(world).items()
+    }

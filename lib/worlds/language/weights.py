@@ -1,0 +1,61 @@
+"""Weights of networks: copied out, put back and stored, with errors that say what does not fit or could not be written."""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lib.errors import refuse
+
+
+def untied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights without those that share memory with an earlier one, which safetensors refuses to store twice."""
+    seen, out = set(), {}
+    for name, weight in weights.items():
+        if weight.data_ptr() not in seen or weight.numel() == 0:
+            seen.add(weight.data_ptr())
+            out[name] = weight.contiguous()
+    return out
+
+
+def copied(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights by name, copied to the CPU; tied ones once, under the first of their names."""
+    return {name: w.detach().cpu().clone() for name, w in untied(network.state_dict()).items()}
+
+
+def restore(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put copied weights back. ValueError, naming the first that does not fit, for weights of another network: another
+    vocabulary shows as an embedding of another shape."""
+    own = network.state_dict()
+    needed = untied(own)
+    for name in (*needed, *weights):
+        if name not in weights or name not in own or weights[name].shape != own[name].shape:
+            shapes = [tuple(w[name].shape) if name in w else "nothing" for w in (weights, own)]
+            refuse(
+                "weights", name, f"those of the same network; {name} is {shapes[0]} in one, {shapes[1]} in the other"
+            )
+    network.load_state_dict(weights, strict=False)
+
+
+def save(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a safetensors file. OSError if it cannot be written, as for any other file."""
+    try:
+        save_file(untied(weights), path)
+    except SafetensorError as error:
+        # The library has an exception of its own, also where the disk is full.
+        found = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(found[1]) if found else errno.EIO, str(error), str(path)) from error
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    """Read a safetensors file. ValueError, naming it, if it is none or is cut off."""
+    try:
+        return load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise ValueError(f"weights={str(path)!r} is not allowed: a whole safetensors file ({error})") from error

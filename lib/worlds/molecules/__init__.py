@@ -1,0 +1,1 @@
+"""Molecules: diffusion over conformers."""

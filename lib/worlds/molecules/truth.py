@@ -1,0 +1,268 @@
+"""The world of molecules: diffusion models of conformers (Karras et al. 2022), all runs at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lib.errors import among, refuse, whole
+from lib.pool import Rows, merged
+from lib.streams import child
+from lib.world import Fit, World, check_real_rows
+from lib.worlds.molecules import conformers as molecules
+from lib.worlds.molecules import scores as molecule_scores
+from lib.worlds.molecules.diffusion import (
+    FIXED,
+    Weights,
+    denoised,
+    denoising_errors,
+    followed,
+    initial,
+    normal,
+    training_levels,
+)
+from lib.worlds.molecules.scores import circular_wasserstein, mirrored, torsion_angles
+
+CHUNK = 64  # optimiser steps whose random numbers are drawn at once: a few megabytes
+WARM_UP = 0.05  # share of the steps in which the learning rate rises
+TEST_LEVELS = np.geomspace(0.03, 3.0, 8)  # at which the denoising error is taken
+USUAL = 500  # true conformers whose median energy the samples' is compared with
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the energies, in `energy_quantiles`
+
+
+@dataclass(frozen=True)
+class ConformerModel:
+    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.molecules.diffusion.initial` for names and shapes."""
+
+    weights: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Conformers(World):
+    """Diffusion models over the heavy atoms of one molecule, one per run, trained together as one stacked tensor program.
+
+    The formulation is that of Karras et al. (2022): one network removes noise of any level σ, and a sample starts as noise and
+    follows the probability-flow equation to σ = 0 in `sampler_steps` Heun steps. The network is a function of distances
+    between atoms, and what it returns are forces along the lines between them,
+
+        x̂ᵢ = yᵢ / (1 + σ²) + σ / √(1 + σ²) Σⱼ fᵢⱼ(d, σ) (yᵢ − yⱼ) / dᵢⱼ,        fᵢⱼ = fⱼᵢ,
+
+    so that translating, rotating or reflecting the noisy atoms does the same to the clean ones. Nothing is lost by it: the score
+    of any density that does not change under these has this form, by the chain rule, and the best denoiser follows from the
+    score. Atoms are told apart by their place in the distance vector, since the model knows one molecule only.
+
+    Hydrogens are left out. Those of one carbon can change places, so that a model of labelled atoms would have to learn every
+    labelling: for butane 14 atoms gave worse shapes than 4, at several times the cost. Scores that need hydrogens place them.
+
+    Molecules are not stacked with each other: they differ in the number of atoms, and padding would cost more than it saves.
+
+    Parameters
+    ----------
+    molecule : a name in `lib.worlds.molecules.conformers.MOLECULES`, or a SMILES.
+    conformers, temperature : size of the corpus of real conformers, and kelvins; see `lib.worlds.molecules.conformers`.
+    hidden, blocks : width and number of the network's residual layers.
+    steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
+    batch : examples per step and run, drawn uniformly with replacement.
+    rate : highest learning rate of Adam; it rises for a twentieth of the steps and then falls linearly to 0.
+    sampler_steps : Heun steps of a sample; each but the last costs two evaluations of the network.
+    score_samples : samples per run that are scored; `energies` of them also by energy, and twice as many as `references` also by
+        alignment with so many true conformers.
+    shown : how many of the scored samples the extra `conformers` returns.
+    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs, or
+        another device, changes the last digits and, through training, more than those.
+
+    Scores
+    ------
+    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what training
+      aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because noise hides the truth
+    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable bonds
+    - `coverage_recall`, `matching_recall`, `coverage_precision`, `matching_precision`: see
+      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of `lib.worlds.molecules.scores.threshold`
+    - `energy_excess`: median MMFF94 energy of samples, hydrogens relaxed, minus that of true conformers, kcal/mol
+    - `valid_share`: share of samples with valid geometry, see `lib.worlds.molecules.scores.bounds`
+
+    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth) and
+    `conformers` (Å).
+    """
+
+    molecule: str = "butane"
+    conformers: int = 4000
+    temperature: float = 300.0
+    hidden: int = 64
+    blocks: int = 3
+    steps: int = 1000
+    batch: int = 128
+    rate: float = 2e-2
+    sampler_steps: int = 18
+    score_samples: int = 500
+    energies: int = 64
+    references: int = 100
+    shown: int = 60
+    device: str = "auto"
+
+    scores = (
+        "denoising_error",
+        "torsion_distance",
+        "coverage_recall",
+        "matching_recall",
+        "coverage_precision",
+        "matching_precision",
+        "energy_excess",
+        "valid_share",
+    )
+    extras = {
+        "torsion_shares": ("torsion", "bin"),
+        "energy_quantiles": ("quantile",),
+        "conformers": ("conformer", "atom", "axis"),
+    }
+    batches = (Rows,)
+    model_type = ConformerModel
+    trained = True
+
+    def __post_init__(self):
+        molecules.molecule(self.molecule)
+        for name in ("conformers", "hidden", "blocks", "steps", "batch", "energies", "references", "shown"):
+            whole(name, getattr(self, name), 1)
+        whole("sampler_steps", self.sampler_steps, 2)
+        whole("score_samples", self.score_samples, max(self.energies, 2 * self.references, self.shown))
+        for name in ("temperature", "rate"):
+            value = getattr(self, name)
+            if not (isinstance(value, float | int) and 0 < value < math.inf):
+                refuse(name, value, "a positive number")
+        if self.references > molecules.HELD_OUT:
+            refuse("references", self.references, f"at most the {molecules.HELD_OUT} conformers that are held out")
+        among("device", self.device, ("auto", "cpu", "cuda"))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
+
+    @property
+    def _truth(self) -> molecules.Conformers:
+        return molecules.conformers(self.molecule, self.conformers, self.temperature)
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+    def settings(self):
+        import rdkit
+
+        return super().settings() | {"rdkit": rdkit.__version__}  # another version may draw other conformers
+
+    def check(self, regimes, sizes, scores, named):
+        for n in sizes:
+            if n < 2:
+                refuse("n", n, "at least 2 conformers")
+        check_real_rows(regimes, sizes, self.conformers, f"conformers of {self.molecule}")
+        _ = self._truth
+
+    def real(self, runs, size, rng, used):
+        """Each run gets the corpus in an order of its own and takes the next `size` conformers from it.
+
+        Runs share the corpus and differ in which of it they hold; the corpus should be several times what a run uses.
+        """
+        train = self._truth.train
+        if used + size > len(train):
+            refuse("n", size, f"needs {used + size} real rows, has {len(train)} conformers of {self.molecule}")
+        return Rows(train[np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])])
+
+    def fit(self, train, rng):
+        rows = merged(train).values
+        runs, size = rows.shape[:2]
+        starts, picks, levels, noises = zip(*(r.spawn(4) for r in rng.spawn(runs)), strict=True)
+        weights = self._tensors(initial(starts, rows, self.hidden, self.blocks))
+        trained = [w.requires_grad_() for name, w in weights.items() if name not in FIXED]
+        optimiser = torch.optim.Adam(trained, lr=self.rate, fused=True)
+        clean = torch.from_numpy(rows.swapaxes(2, 3).copy()).to(self._device) / weights["scale"]
+        clean = (clean - clean.mean(dim=3, keepdim=True)).reshape(runs * size, *clean.shape[2:])
+        offsets = size * np.arange(runs)[:, None, None]
+        for first in range(0, self.steps, CHUNK):
+            count = min(CHUNK, self.steps - first)
+            index = np.stack([s.integers(size, size=(count, self.batch)) for s in picks]) + offsets
+            level = training_levels(normal(levels, (count, self.batch)))
+            noise = normal(noises, (count, self.batch, *clean.shape[1:]))
+            index, level, noise = (torch.from_numpy(a).to(clean.device) for a in (index, level, noise))
+            for step in range(count):
+                done = (first + step + 0.5) / self.steps
+                optimiser.param_groups[0]["lr"] = self.rate * min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
+                x = clean.index_select(0, index[:, step].reshape(-1)).view(runs, self.batch, *clean.shape[1:])
+                # A sum over runs: no weight of one run enters the loss of another, so each gets its own gradient.
+                loss = denoising_errors(weights, x, noise[:, step], level[:, step]).mean(dim=1).sum()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+        model = ConformerModel({name: w.detach().cpu().numpy() for name, w in weights.items()})
+        return Fit(model, self.steps, self.steps * self.batch)
+
+    def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
+        return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
+
+    @torch.no_grad()
+    def sample(self, model, size, inputs, rng):
+        weights = self._tensors(model.weights)
+        atoms = molecules.molecule(self.molecule).atoms
+        noise = torch.from_numpy(normal(rng.spawn(len(weights["scale"])), (size, 3, atoms))).to(self._device)
+        start = noise @ weights["start"][:, None]
+        found = followed(lambda y, sigma: denoised(weights, y, sigma), start, self.sampler_steps)
+        values = (found * weights["scale"]).swapaxes(2, 3).cpu().numpy()
+        if not np.isfinite(values).all():
+            raise FloatingPointError(f"samples are not finite: training diverged, try a rate below {self.rate}")
+        return Rows(np.ascontiguousarray(values))
+
+    def score(self, model, rng, names):
+        out = {"denoising_error": self._test_error(model)} if "denoising_error" in names else {}
+        if set(names) != set(out):
+            rows = self.sample(model, self.score_samples, None, rng).values
+            out |= self._sample_scores(rows, set(names))
+        return {name: out[name] for name in names}
+
+    @torch.no_grad()
+    def _test_error(self, model: ConformerModel) -> np.ndarray:
+        """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's size."""
+        weights, test = self._tensors(model.weights), self._truth.test.swapaxes(1, 2).copy()
+        size = math.sqrt((test**2).sum() / (3 * (test.shape[2] - 1) * len(test)))
+        noise = normal([np.random.default_rng(molecules.SEED)], test.shape)
+        noise, clean = (torch.from_numpy(a).to(self._device) for a in (noise - noise.mean(axis=3, keepdims=True), test))
+        own, total = size / weights["scale"], 0.0
+        for sigma in TEST_LEVELS:
+            guess = denoised(weights, (clean / size + float(sigma) * noise) * own, float(sigma) * own[..., 0, 0]) / own
+            total = total + (guess - clean / size).square().mean(dim=(1, 2, 3)) * float((1 + sigma**2) / sigma**2)
+        atoms = test.shape[2]
+        return (total.double() * atoms / (atoms - 1) / len(TEST_LEVELS)).cpu().numpy()
+
+    def _sample_scores(self, rows: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
+        """All scores of samples (runs, size, atoms, 3) among `names`; those that go together are computed together."""
+        corpus = (self.molecule, self.conformers, self.temperature)
+        found, truth = molecules.molecule(self.molecule), molecules.conformers(*corpus)
+        out = {
+            "valid_share": molecule_scores.valid(self.molecule, rows).mean(axis=1),
+            "conformers": rows[:, : self.shown],
+        }
+        angles = torsion_angles(rows, found.torsions)
+        if "torsion_distance" in names:
+            known = mirrored(torsion_angles(truth.test, found.torsions))
+            out["torsion_distance"] = np.array(
+                [
+                    np.mean([circular_wasserstein(a, b) for a, b in zip(mirrored(run).T, known.T, strict=True)])
+                    for run in angles
+                ]
+            )
+        if "torsion_shares" in names:
+            out["torsion_shares"] = np.stack([molecule_scores.torsion_shares(run) for run in angles])
+        if any(name.startswith(("coverage", "matching")) for name in names):
+            limit = molecule_scores.threshold(*corpus, self.references)
+            near = [
+                molecule_scores.coverage_and_matching(
+                    run[: 2 * self.references], truth.test[: self.references], found.symmetries, limit
+                )
+                for run in rows
+            ]
+            out |= {name: np.array([scores[name] for scores in near]) for name in near[0]}
+        if {"energy_excess", "energy_quantiles"} & names:
+            field, usual = molecule_scores.hydrogens(self.molecule), molecule_scores.usual_energy(*corpus, USUAL)
+            energies = np.stack([field.energies(run[: self.energies]) for run in rows]) - usual
+            out["energy_excess"] = np.median(energies, axis=1)
+            out["energy_quantiles"] = np.quantile(energies, QUANTILES, axis=1).T
+        return out

@@ -1,0 +1,258 @@
+"""The regression world: least squares on labels that the model before has given (Gerstgrasser et al. 2024; Mobahi et al. 2020)."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lib.errors import among, refuse, whole
+from lib.pool import Rows, bartlett
+from lib.streams import child
+from lib.world import Fit, World, all_draws, most_samples
+from lib.worlds.gram import Gram, Labels
+
+MOST_ROWS = 10**8  # explicit rows per run; a float64 array of them is 0.8 GB for each dimension
+
+
+@dataclass(frozen=True)
+class RegressionModel:
+    """Fitted coefficients of each run, shape (runs, d)."""
+
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Regression(World):
+    """y = x·w* + noise with x ~ N(0, I), fitted by least squares or ridge, all runs at once.
+
+    Parameters
+    ----------
+    dimension : d ≥ 1.
+    noise : σ ≥ 0, the standard deviation of every label about its mean, real or synthetic.
+    design : "fixed": each run draws its X with the real data, and every later model labels that X again (Gerstgrasser et al.
+        2024); "fresh": each synthetic batch has new x; or a matrix X of shape (T, d) and full rank, the same in all runs, on
+        which real data are drawn and labels given. New real data have new x, except on a given matrix.
+    ridge : λ ≥ 0, added to the diagonal of XᵀX.
+    penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
+    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ + δ, with
+        one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
+    weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every w*.
+    sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it), exact in
+        law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that draw subsets, and a
+        fixed design of which a part is labelled.
+
+    Scores:
+
+    - `excess_risk`: |ŵ − w*|², the expected squared test error for x ~ N(0, I) less σ²
+    - `shrinkage`: ŵ·w* / |w*|², 1 on average for an unbiased fit, 0 when nothing is left of the signal (only if w* ≠ 0)
+
+    Extras: `weights`, ŵ itself.
+    """
+
+    dimension: int = 10
+    noise: float = 1.0
+    design: Any = "fixed"
+    ridge: float = 0.0
+    penalty: str = "fixed"
+    weights: Any = None
+    sampler: str = "statistic"
+    shift: float = 0.0
+
+    random = ()
+    extras = {"weights": ("coordinate",)}
+    batches = (Rows, Gram, Labels)
+    model_type = RegressionModel
+
+    def __post_init__(self):
+        whole("dimension", self.dimension, 1)
+        for name in ("noise", "ridge", "shift"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+                refuse(name, value, "a finite number, at least 0")
+        among("penalty", self.penalty, ("fixed", "per_row"))
+        among("sampler", self.sampler, ("statistic", "explicit"))
+        _ = self._given, self._truth  # refuse what is no design and no coefficient vector
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        return ("excess_risk", "shrinkage") if self._truth.any() else ("excess_risk",)
+
+    @cached_property
+    def _truth(self) -> np.ndarray:
+        d = self.dimension
+        truth = np.full(d, d**-0.5) if self.weights is None else np.asarray(self.weights, dtype=float)
+        if truth.shape != (d,) or not np.isfinite(truth).all():
+            refuse("weights", self.weights, f"{d} finite numbers, one for each dimension")
+        return truth
+
+    @cached_property
+    def _given(self) -> np.ndarray | None:
+        """The design if it is a given matrix."""
+        if isinstance(self.design, str):
+            among("design", self.design, ("fixed", "fresh"))
+            return None
+        given = np.asarray(self.design, dtype=float)
+        if given.ndim != 2 or given.shape[1] != self.dimension or not np.isfinite(given).all():
+            refuse(
+                "design", given.shape, f'"fixed", "fresh" or a matrix of finite numbers with {self.dimension} columns'
+            )
+        rank = np.linalg.matrix_rank(given)
+        if rank < self.dimension and not self.ridge:
+            refuse(
+                "design",
+                given.shape,
+                f"a matrix of rank {self.dimension}, or ridge > 0; this one is singular, of rank {rank}",
+            )
+        return given
+
+    @property
+    def _fresh(self) -> bool:
+        return isinstance(self.design, str) and self.design == "fresh"
+
+    def check(self, regimes, sizes, scores, named):
+        rows = sizes[0] if self._given is None else len(self._given)
+        if self._given is None and not self.ridge and min(sizes) <= self.dimension + 1:
+            limit = self.dimension + 1
+            refuse(
+                "n",
+                min(sizes),
+                f"more than d+1={limit} rows, or ridge > 0; the risk of least squares is infinite at T ≤ d+1",
+            )
+        if self._given is not None and sizes[0] % rows:
+            refuse("n", sizes[0], f"whole copies of the given design of {rows} rows")
+        for regime in regimes:
+            if self.sampler == "explicit" and (most := most_samples(regime, sizes)) > MOST_ROWS:
+                refuse(
+                    "n",
+                    sizes[0],
+                    f'at most {MOST_ROWS} explicit rows, {regime} comes to {most}; sampler="statistic" has no limit',
+                )
+            if self.sampler == "statistic" and regime.drawn_from(sizes):
+                refuse(
+                    "sampler",
+                    "statistic",
+                    f'"explicit" for {regime}: it draws subsets, which sums over rows cannot give',
+                )
+            self._check_copies(regime, sizes, rows)
+
+    def _check_copies(self, regime, sizes, rows):
+        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good as any."""
+        if self._fresh or (self._given is None and self.sampler == "explicit"):
+            return
+        for draws in all_draws(regime, sizes):
+            # Real rows are new ones, of any number, unless the design is given.
+            for asked in (draws.synthetic, draws.real if self._given is not None else 0):
+                if asked % rows:
+                    part = f"for {regime}: {asked} rows are no whole copies of the design of {rows}"
+                    if self._given is None:
+                        refuse("design", "fixed", f'"fresh", or sampler="explicit", {part}')
+                    refuse("design", self._given.shape, f'"fixed" or "fresh" {part}')
+
+    def real(self, runs, size, rng, used):
+        truth = RegressionModel(np.broadcast_to(self._truth, (runs, self.dimension)))
+        rng_design, rng_labels = child(rng, used).spawn(2)
+        if self.sampler == "explicit":
+            fresh = self._given is None
+            x = rng_design.standard_normal((runs, size, self.dimension)) if fresh else self._tiled(runs, size)
+            return self._labelled(truth, x, rng_labels)
+        if self._given is not None:
+            root, rows = np.tile(self._given_root, (runs, 1, 1)), len(self._given)
+        elif used or self._fresh:
+            return self._sums(truth, size, rng_design, rng_labels)
+        else:
+            root, rows = bartlett(rng_design, runs, self.dimension, size), size
+        # In the order in which a checkpoint gives it back: a product of transposed matrices may be rounded differently.
+        inverse = None if self.ridge else np.ascontiguousarray(np.linalg.inv(root).swapaxes(1, 2))
+        return self._relabelled(truth, size, Labels(size, rows, root, np.empty(0), inverse), rng_labels)
+
+    @cached_property
+    def _given_root(self) -> np.ndarray:
+        return np.linalg.qr(self._given, mode="r").T
+
+    def inputs(self, source, size, rng):
+        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs, size, d).
+
+        Explicit x are those of the source in their order, from the first again when all have been used.
+        """
+        if self._fresh:
+            return None
+        if self.sampler == "statistic":
+            return source
+        if self._given is not None:
+            return self._tiled(source.values.shape[0], size)
+        return source.values[:, np.arange(size) % source.size, :-1]
+
+    def _tiled(self, runs, size):
+        return np.tile(self._given, (runs, size // len(self._given), 1))
+
+    def reduce(self, batch):
+        # Rows of a fixed design stay rows: whoever labels them next needs their x.
+        return Gram.of(batch) if isinstance(batch, Rows) and self._fresh else batch
+
+    def fit(self, train, rng):
+        total = _statistic(train[0].batch)
+        for part in train[1:]:
+            total = total.merge(_statistic(part.batch))
+        if isinstance(total, Labels) and not self.ridge:
+            weights = total.inverse @ total.mean[:, :, None]
+        else:
+            sums = total.sums()
+            penalty = self.ridge * (total.size if self.penalty == "per_row" else 1)
+            weights = np.linalg.solve(sums.gram + penalty * np.eye(self.dimension), sums.cross[:, :, None])
+        return Fit(RegressionModel(weights[:, :, 0]), steps=1, examples=total.size)
+
+    @cached_property
+    def _shift(self) -> np.ndarray:
+        along = self._truth if self._truth.any() else np.ones(self.dimension)
+        return self.shift * along / np.linalg.norm(along)
+
+    def sample(self, model, size, inputs, rng):
+        if self.shift:
+            model = RegressionModel(model.weights + self._shift)
+        if self.sampler == "statistic" and inputs is not None:
+            return self._relabelled(model, size, inputs, rng)
+        rng_design, rng_labels = rng.spawn(2)
+        if self.sampler == "statistic":
+            return self._sums(model, size, rng_design, rng_labels)
+        if inputs is None:
+            inputs = rng_design.standard_normal((len(model.weights), size, self.dimension))
+        return self._labelled(model, inputs, rng_labels)
+
+    def _relabelled(self, model, size, design, rng):
+        """Mean labels of size / rows labellings of a design."""
+        root = design.root
+        noise = self.noise / np.sqrt(size // design.rows) * rng.standard_normal((len(root), root.shape[2]))
+        mean = (model.weights[:, None, :] @ root)[:, 0] + noise
+        return Labels(size, design.rows, root, mean, design.inverse)
+
+    def _sums(self, model, size, rng_design, rng_labels):
+        """Sums over rows with new x: XᵀX = A Aᵀ ~ Wishart(I, size), and Xᵀy given it N(A Aᵀ w, σ² A Aᵀ)."""
+        root = bartlett(rng_design, len(model.weights), self.dimension, size)
+        labels = (model.weights[:, None, :] @ root)[:, 0] + self.noise * rng_labels.standard_normal(
+            (len(root), root.shape[2])
+        )
+        return Gram(size, root @ root.swapaxes(1, 2), (root @ labels[:, :, None])[:, :, 0])
+
+    def _labelled(self, model, x, rng):
+        y = (x @ model.weights[:, :, None])[:, :, 0] + self.noise * rng.standard_normal(x.shape[:2])
+        return Rows(np.concatenate([x, y[:, :, None]], axis=2))
+
+    def score(self, model, rng, names):
+        truth = self._truth
+        out = {}
+        for name in names:
+            if name == "excess_risk":
+                out[name] = ((model.weights - truth) ** 2).sum(axis=1)
+            elif name == "shrinkage":
+                out[name] = model.weights @ (truth / (truth @ truth))
+            else:
+                out[name] = model.weights
+        return out
+
+
+def _statistic(batch: Rows | Gram | Labels) -> Gram | Labels:
+    return Gram.of(batch) if isinstance(batch, Rows) else batch
