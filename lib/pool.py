@@ -96,6 +96,12 @@ class Moments:
         centred = rows.values - mean[:, None]
         # Centred rows have rank size − 1 at most: with fewer rows than dimensions the last column is rounding noise.
         factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)[:, :, : rows.size - 1]
+        if rows.size > 1:
+            # And so is any column of rows that lie in fewer dimensions: kept, it would give back directions that they never had.
+            pivots = np.abs(np.diagonal(factor, axis1=1, axis2=2))
+            present = pivots > 10 * mean.shape[1] * np.finfo(float).eps * pivots.max(axis=1, keepdims=True)
+            if not present.all():
+                factor = np.where(present[:, None], factor, 0.0)
         return cls(rows.size, mean, factor @ factor.swapaxes(1, 2), factor)
 
     def merge(self, other: Moments) -> Moments:

@@ -195,6 +195,8 @@ def _lower_factor(scatter: np.ndarray) -> np.ndarray:
     present = values > resolution * values[:, -1:]
     root = vectors * np.sqrt(np.where(present, values, 0.0))[:, None, :]
     lower = np.linalg.qr(root.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+    # The signs of eigenvectors are those of the processor; a Cholesky factor has a positive diagonal on all of them.
+    lower *= np.where(np.diagonal(lower, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None, :]
     rank = present.sum(axis=1)
     factor[singular] = np.where(np.arange(d) < rank[:, None, None], lower, 0.0)
     return factor[:, :, : rank.max()] if singular.all() else factor
@@ -310,10 +312,13 @@ class _Truth:
     def _bures(self, model, trace):
         """Squared Bures distance tr Σ + tr Σ₀ − 2 tr(Σ₀^½ Σ Σ₀^½)^½ between the covariances."""
         half = model.factor if self.standard else self.root.T @ model.factor
-        values = np.sqrt(np.clip(np.linalg.eigvalsh(half @ half.swapaxes(1, 2)), 0, None))
+        _, d, rank = half.shape
+        # Of fewer columns the small product: the eigenvalues that the large one has besides are 0, but for rounding.
+        square = half @ half.swapaxes(1, 2) if rank == d else half.swapaxes(1, 2) @ half
+        values = np.sqrt(np.clip(np.linalg.eigvalsh(square), 0, None))
         if self.standard:
             # Σ (√λ − 1)², the same number without the cancellation that would show for n of 10**13.
-            return ((values - 1) ** 2).sum(axis=1)
+            return ((values - 1) ** 2).sum(axis=1) + (d - rank)
         return np.clip(trace + np.trace(self.covariance) - 2 * values.sum(axis=1), 0, None)
 
     def _kl(self, model, gap, log_det):
