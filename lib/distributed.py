@@ -10,9 +10,10 @@ disk is what it says: a process that found a fit on disk for which the others st
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def size() -> int:
@@ -43,6 +44,7 @@ def agreed(value: Any) -> Any:
 
 
 def _state():
+    import torch
     from accelerate import PartialState
 
     return PartialState(cpu=not torch.cuda.is_available())

@@ -21,7 +21,8 @@ def chain_covariance(atoms: int, bond: float) -> np.ndarray:
 def chains(covariance: np.ndarray, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Centred conformers with that covariance of each coordinate, shape (*size, atoms, 3), Å."""
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # The signs of eigenvectors are those of the processor: here the last atom is where a positive number takes it.
+    root = vectors * np.where(vectors[-1] < 0, -1.0, 1.0) * np.sqrt(np.clip(values, 0, None))
     return root @ rng.standard_normal((*size, len(values), 3))
 
 
