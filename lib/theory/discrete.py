@@ -139,10 +139,7 @@ class _Ancestors:
         return cls(mean, variance, chances / chances.sum())
 
     def thrown_into(self, boxes: int) -> _Ancestors:
-        """One fit further back: as many ancestors as boxes are occupied."""
-        if self.chances is not None:
-            chances = self.chances @ occupancy(self.chances.size - 1, boxes)
-            return _Ancestors(self.mean, self.variance, chances)
+        """One fit further back, while their number is taken as normal: as many ancestors as boxes are occupied."""
         # Boxes occupied by A balls: mean n(1−(1−1/n)^A), variance n e^{−x}(1 − (1+x)e^{−x}) with x = A/n to leading order in 1/n,
         # and the spread of A itself passed through.
         x = self.mean / boxes
@@ -153,19 +150,31 @@ class _Ancestors:
         return _Ancestors.of(mean, spread + slope**2 * self.variance)
 
 
-def _genealogy(sizes: list[int]):
+def _genealogy(sizes: list[int]) -> list[_Ancestors]:
     """For t = 1, 2, … the number of ancestors of set t among the real samples, t − 1 fits back."""
     if len(set(sizes)) == 1:
-        ancestors = _Ancestors.of(float(sizes[0]), 0.0)
-        for n in sizes:
-            yield ancestors
-            ancestors = ancestors.thrown_into(n)
-        return
-    for t, n in enumerate(sizes):
-        ancestors = _Ancestors.of(float(n), 0.0)
-        for boxes in reversed(sizes[:t]):
-            ancestors = ancestors.thrown_into(boxes)
-        yield ancestors
+        found = [_Ancestors.of(float(sizes[0]), 0.0)]
+        for n in sizes[1:]:
+            found += _one_fit_back(found[-1:], n)
+        return found
+    # All sets go back together, from the last one on, so that the table of each fit is made once.
+    found = []
+    for n in reversed(sizes):
+        found = [*_one_fit_back(found, n), _Ancestors.of(float(n), 0.0)]
+    return found[::-1]
+
+
+def _one_fit_back(found: list[_Ancestors], boxes: int) -> list[_Ancestors]:
+    exact = [k for k, ancestors in enumerate(found) if ancestors.chances is not None]
+    out = [ancestors.thrown_into(boxes) if ancestors.chances is None else ancestors for ancestors in found]
+    if exact:
+        rows = np.zeros((len(exact), max(found[k].chances.size for k in exact)))
+        for row, k in zip(rows, exact, strict=True):
+            row[: found[k].chances.size] = found[k].chances
+        for row, k in zip(rows @ occupancy(rows.shape[1] - 1, boxes), exact, strict=True):
+            chances = row[: np.flatnonzero(row > 1e-18)[-1] + 1]
+            out[k] = _Ancestors(found[k].mean, found[k].variance, chances)
+    return out
 
 
 @lru_cache(maxsize=4)

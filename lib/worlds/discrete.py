@@ -92,6 +92,8 @@ class Discrete(World):
 
     def __post_init__(self):
         among("sampler", self.sampler, ("statistic", "explicit"))
+        if self.states is not None:
+            self._set(states=whole("states", self.states, 2))
         for name in ("tail", "top_p"):
             if not share(name, getattr(self, name)):
                 refuse(name, getattr(self, name), "a share above 0")
@@ -109,8 +111,10 @@ class Discrete(World):
             else:
                 if self.states is None:
                     refuse("states", None, f'a number of states for truth="{self.truth}", at least 2')
-                power = self._power() if self.truth == "zipf" else 0.0
-                weights = np.arange(1.0, whole("states", self.states, 2) + 1) ** -power
+                power = number("exponent", self.exponent) if self.truth == "zipf" else 0.0
+                weights = np.arange(1.0, self.states + 1) ** -power
+                if not weights[-1]:
+                    refuse("exponent", self.exponent, "one at which the rarest state has a probability above 0")
             return weights / weights.sum()
         self._no_states()
         return _distribution(self.truth)
@@ -118,11 +122,6 @@ class Discrete(World):
     def _no_states(self):
         if self.states is not None:
             refuse("states", self.states, "None: this truth brings its own states")
-
-    def _power(self):
-        if not (np.isscalar(self.exponent) and np.isfinite(self.exponent) and self.exponent >= 0):
-            refuse("exponent", self.exponent, "a finite number, at least 0")
-        return float(self.exponent)
 
     @cached_property
     def _rare(self) -> np.ndarray:
