@@ -275,17 +275,6 @@ def variance_quantiles_replace(n: int, generations, probabilities, estimator: st
     return np.exp(np.array(rows) + shift)
 
 
-def survival_bound(n: int, generations: int, epsilon: float) -> np.ndarray:
-    """Upper bound e^{−t/(4n−1)}/ε on P(σ_t > ε σ₀) under Replace (Suresh et al. 2024). It says how long the variance can
-    survive at most; how slowly it dies needs the exact law."""
-    return np.minimum(1.0, np.exp(-np.arange(1, generations + 1) / (4 * n - 1)) / epsilon)
-
-
-def accumulate_variance_limit(n: int) -> float:
-    """lim E[S_t] under Accumulate with equal batches, MLE: sin(π/√n)/(π/√n)."""
-    return float(np.sinc(1 / np.sqrt(n)))
-
-
 def accumulate_error_bound(sizes) -> np.ndarray:
     """2/n₁ − 1/N_t: the error of Accumulate stays below it under every schedule of batch sizes."""
     sizes = np.asarray(sizes, dtype=float)

@@ -86,14 +86,6 @@ def weighted_error(weight, ratio: float = 1.0):
     return (w**2 + ratio * (1 - w) ** 2) / (1 - (1 - w) ** 2)
 
 
-def best_weight(ratio: float = 1.0) -> float:
-    """The weight w that makes `weighted_error` least, (√(k²+4k) − k)/2 with k real samples for each synthetic one; its error is then w
-    itself. For k = 1 both are the reciprocal of the golden ratio, 0.618 (He et al. 2025)."""
-    if not ratio > 0:
-        refuse("ratio", ratio, "a number above 0")
-    return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)
-
-
 def breakdown(right: float, wrong: float) -> float:
     """The share of wrong labels p* up to which those that a verifier keeps are mostly right: 1/(1 + ψ/φ), with keep rates φ = `right` of
     right and ψ = `wrong` of wrong labels. Feng et al. (2024) find the same point for linear classifiers trained on what is kept."""

@@ -29,9 +29,3 @@ def chains(covariance: np.ndarray, size: tuple[int, ...], rng: np.random.Generat
 def best_denoiser(covariance: np.ndarray, noisy: np.ndarray, sigma: float) -> np.ndarray:
     """E[x | y] = C (C + σ²)⁻¹ y for y = x + σ · centred normal noise, shapes (..., atoms, 3); σ in Å."""
     return covariance @ np.linalg.solve(covariance + sigma**2 * np.eye(len(covariance)), noisy)
-
-
-def denoising_loss(covariance: np.ndarray, sigma: float) -> float:
-    """E‖E[x | y] − x‖² in Å², summed over atoms and coordinates: 3 Σ λσ²/(λ + σ²) over the eigenvalues λ of the covariance."""
-    values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
-    return float(3 * (values * sigma**2 / (values + sigma**2)).sum())

@@ -29,11 +29,6 @@ def first_fit_risk(n: int, dimension: int, noise: float = 1.0) -> float:
     return noise**2 * dimension / (n - dimension - 1)
 
 
-def accumulate_risk_bound(n: int, dimension: int, noise: float = 1.0) -> float:
-    """π²/6 of the first fit's risk, below which Accumulate stays with equal batches (Gerstgrasser et al. 2024, Theorem 2)."""
-    return EULER_SUM * first_fit_risk(n, dimension, noise)
-
-
 def expected_excess_risk(
     regime: Regime, n, generations: int, dimension: int, noise: float = 1.0, design: str = "fixed"
 ) -> np.ndarray:
