@@ -1,12 +1,12 @@
 """Exact laws of the discrete recursion: the Wright–Fisher chain under Replace, an urn under Accumulate.
 
-t counts fits, q is the true probability of a state, n the size of a set. *Lost*: the model gives the state probability 0.
-A state that is lost under Replace or Accumulate never returns.
+t counts fits, q is the true probability of a state, n the size of a set. *Lost*: the model gives the state probability
+0. A state that is lost under Replace or Accumulate never returns.
 
-The chain of counts is Shumailov et al. (2024, discrete distributions), in population genetics the Wright–Fisher model. Its laws are
-read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors as A balls
-occupy boxes when thrown into n; after t − 1 fits back the ancestors are real samples, so a state is lost with probability
-E[(1−q)^A] (Kingman 1982; Möhle 1999 for the duality). One genealogy serves every q.
+The chain of counts is Shumailov et al. (2024, discrete distributions), in population genetics the Wright–Fisher model.
+Its laws are read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors
+as A balls occupy boxes when thrown into n; after t − 1 fits back the ancestors are real samples, so a state is lost
+with probability E[(1−q)^A] (Kingman 1982; Möhle 1999 for the duality). One genealogy serves every q.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ EXACT_BELOW = 1000  # ancestors; the chain is exact up to so many, and a normal 
 def expected_heterozygosity(regime: Regime, n, generations: int) -> np.ndarray:
     """E[Σp_t(1−p_t)] / Σq(1−q) for t = 1 … generations, shape (generations,), every regime.
 
-    Σp(1−p) is the variance under maximum likelihood of the indicators of the states, so it obeys the Gaussian's products:
-    (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate.
+    Σp(1−p) is the variance under maximum likelihood of the indicators of the states, so it obeys the Gaussian's
+    products: (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate.
     """
     return expected_variance(regime, n, generations, "mle")
 
 
 def first_sample_miss(q, n: int) -> np.ndarray:
-    """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is ever lost,
-    because a count that has become positive never decreases."""
+    """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is
+    ever lost, because a count that has become positive never decreases."""
     return np.exp(-whole("n", n, 1) * _rate(_probabilities(q)))
 
 
 def lost(q, n, generations: int) -> np.ndarray:
     """P(state of probability q is lost by fit t) under Replace, t = 1 … generations, shape (generations, *q.shape).
 
-    `n` is a set size or a function of the generation (`lambda t: n * t` for ReplaceGrown). Exact for sizes up to 1000. Beyond, the
-    number of ancestors is taken as normal, with its mean and variance by recursion, until it is below 1000, and from there by
-    the exact chain: absolute error below 10⁻⁶ at n = 1000 and smaller still for more.
+    `n` is a set size or a function of the generation (`lambda t: n * t` for ReplaceGrown). Exact for sizes up to 1000.
+    Beyond, the number of ancestors is taken as normal, with its mean and variance by recursion, until it is below 1000,
+    and from there by the exact chain: absolute error below 10⁻⁶ at n = 1000 and smaller still for more.
     """
     q = _probabilities(q)
     sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, whole("generations", generations, 1) + 1)]
@@ -62,15 +62,18 @@ def lost(q, n, generations: int) -> np.ndarray:
 
 
 def survival(q, n, generations: int) -> np.ndarray:
-    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q, the probability
-    that the state takes over. For a state of count c in some set, q = c/n, and t counts the fits after that."""
+    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q, the
+    probability that the state takes over. For a state of count c in some set, q = c/n, and t counts the fits after
+    that."""
     return 1 - lost(q, n, generations)
 
 
 def share_law(q: float, n: int, generations: int) -> np.ndarray:
-    """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape (generations, n + 1).
+    """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape
+    (generations, n + 1).
 
-    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to 0.
+    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to
+    0.
     """
     n, q = whole("n", n, 1), float(_probabilities(q))
     if n > EXACT_BELOW:
@@ -84,7 +87,8 @@ def share_law(q: float, n: int, generations: int) -> np.ndarray:
 
 
 def fixation(q, n, generations: int) -> np.ndarray:
-    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends to q."""
+    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends
+    to q."""
     return lost(1 - _probabilities(q), n, generations)
 
 
@@ -97,7 +101,8 @@ def expected_support(probabilities, n, generations: int, regime: str = "replace"
 
 
 def expected_missing_mass(probabilities, n, generations: int, regime: str = "replace") -> np.ndarray:
-    """Expected true probability of the states that the model cannot produce, t = 1 … generations, shape (generations,)."""
+    """Expected true probability of the states that the model cannot produce, t = 1 … generations, shape
+    (generations,)."""
     return 1 - _over_states(probabilities, n, generations, regime, lambda q: q)
 
 
@@ -134,8 +139,8 @@ class _Ancestors:
 
     def thrown_into(self, boxes: int) -> _Ancestors:
         """One fit further back, while their number is taken as normal: as many ancestors as boxes are occupied."""
-        # Boxes occupied by A balls: mean n(1−(1−1/n)^A), variance n e^{−x}(1 − (1+x)e^{−x}) with x = A/n to leading order in 1/n,
-        # and the spread of A itself passed through.
+        # Boxes occupied by A balls: mean n(1−(1−1/n)^A), variance n e^{−x}(1 − (1+x)e^{−x}) with x = A/n to leading
+        # order in 1/n, and the spread of A itself passed through.
         x = self.mean / boxes
         log_empty = self.mean * np.log1p(-1 / boxes) if boxes > 1 else -np.inf
         slope = np.exp(log_empty)
@@ -186,10 +191,12 @@ def occupancy(balls: int, boxes: int) -> np.ndarray:
 
 
 def mean_time_to_loss(count: int, n: int) -> float:
-    """Expected number of fits until a state of the given count in a set of n is lost, if it is lost and does not take over; Replace.
+    """Expected number of fits until a state of the given count in a set of n is lost, if it is lost and does not take
+    over; Replace.
 
-    For n ≤ 1000 by solving the chain; beyond, the diffusion limit −2n p ln p/(1−p), p = count/n (Kimura and Ohta 1969), 5% too
-    long for a count of 1 and closer for more. A state that takes over never dies; under Accumulate no state does.
+    For n ≤ 1000 by solving the chain; beyond, the diffusion limit −2n p ln p/(1−p), p = count/n (Kimura and Ohta 1969),
+    5% too long for a count of 1 and closer for more. A state that takes over never dies; under Accumulate no state
+    does.
     """
     n = whole("n", n, 2)
     if whole("count", count, 1) >= n:

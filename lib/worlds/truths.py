@@ -37,8 +37,8 @@ class GaussianModel:
 
 
 def _inverse_lower(factor: np.ndarray) -> np.ndarray:
-    """Inverses of regular lower triangular matrices, shape (runs, d, d). LAPACK's routine for triangles does a quarter of the
-    work of a general inverse, but is called for each run by itself, which pays only where a matrix is large."""
+    """Inverses of regular lower triangular matrices, shape (runs, d, d). LAPACK's routine for triangles does a quarter
+    of the work of a general inverse, but is called for each run by itself, which pays only where a matrix is large."""
     if factor.shape[1] < 16:
         return np.linalg.inv(factor)
     return np.stack([linalg.lapack.dtrtri(one, lower=1)[0] for one in factor])
@@ -46,8 +46,8 @@ def _inverse_lower(factor: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Truth:
-    """The real distribution as the scores see it: mean (d,), covariance (d, d), its lower factor, and for a univariate truth
-    that is not Gaussian the correlation of its quantiles with a normal's."""
+    """The real distribution as the scores see it: mean (d,), covariance (d, d), its lower factor, and for a univariate
+    truth that is not Gaussian the correlation of its quantiles with a normal's."""
 
     distribution: Any
     mean: np.ndarray
@@ -99,11 +99,12 @@ class Truth:
 
     @cached_property
     def quantile_product(self) -> float:
-        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard normal."""
+        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard
+        normal."""
         truth = self.distribution
         if hasattr(truth, "pmf"):
-            # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function: from one integer to
-            # the next, or between the values that a distribution on other numbers takes.
+            # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function: from one
+            # integer to the next, or between the values that a distribution on other numbers takes.
             tail = np.geomspace(1e-15, 0.5, 1 << 16)
             values = np.unique(np.concatenate([truth.ppf(tail), truth.isf(tail)]))
             if not ((values - values[0]) % 1).any():
