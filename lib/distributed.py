@@ -2,9 +2,10 @@
 
     accelerate launch --multi_gpu --num_processes 4 mine.py
 
-starts four processes of a script that calls `recurse`. Each fits, samples and scores everything; of every batch in training each
-takes its part, and gradients are averaged. The first process alone writes checkpoints and shows progress, and what can be read from
-disk is what it says: a process that found a fit on disk for which the others still wait would leave them waiting.
+starts four processes of a script that calls `recurse`. Each fits, samples and scores everything; of every batch in
+training each takes its part, and gradients are averaged. The first process alone writes checkpoints and shows progress,
+and what can be read from disk is what it says: a process that found a fit on disk for which the others still wait would
+leave them waiting.
 """
 
 from __future__ import annotations

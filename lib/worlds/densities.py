@@ -1,4 +1,4 @@
-"""Densities: Gaussian mixtures (Shumailov et al. 2024, supplement) and kernel density estimates (Kazdan et al. 2025)."""
+"""Densities: Gaussian mixtures (Shumailov et al. 2024, supplement), kernel estimates (Kazdan et al. 2025)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ class GMM(_Density):
     Parameters
     ----------
     data : a name in `SHAPES`; each coordinate is standardised by its true mean and standard deviation.
-    components : k ≥ 1. The honest setting has as many as the data have modes.
+    components : k ≥ 1. The honest setting has as many as the data have modes. With few points for each, fits start from
+        ties, which rounding decides: other processors then give other numbers.
     test_points, test_seed : real points that no model is fitted to, the same for every run, and the seed they come
         from.
     score_samples : samples per run from which the weights of the modes are estimated.

@@ -138,7 +138,7 @@ class Discrete(World):
             pool = demand.drawn_from
             most = max(pool, *sizes, *demand.synthetic, *demand.real)
             if self.sampler == "explicit" and most > MOST_ROWS:
-                allowed = f'at most {MOST_ROWS} explicit samples, {demand.label} comes to {most}; sampler="statistic" takes more'
+                allowed = f'at most {MOST_ROWS} explicit samples; sampler="statistic"; {demand.label} comes to {most}'
                 refuse("n", sizes[0], allowed)
             if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
                 limit = f"{Counts.MOST_TO_TAKE_FROM} samples, from which on no subset is drawn (numpy's hypergeometric)"

@@ -127,6 +127,8 @@ class Gaussian(World):
             gap = b.mean - mean
             covariance += w * (b.scatter / b.size + gap[:, :, None] * gap[:, None, :])
         squares = sum(w**2 / b.size for w, b in zip(shares, batches, strict=True))
+        if self.estimator == "unbiased" and squares >= 1:
+            refuse("weight", 1.0, "weights that leave more than one sample to estimate a variance from")
         factor = _lower_factor(covariance) / np.sqrt(1 - squares if self.estimator == "unbiased" else 1.0)
         return Fit(GaussianModel(mean, factor), steps=1, examples=size)
 

@@ -147,7 +147,7 @@ class Regression(World):
         if self._fresh or (self._given is None and self.sampler == "explicit"):
             return
         # Real rows are new ones, of any number, unless the design is given.
-        for asked in {*demand.synthetic, *(demand.real if self._given is not None else ())}:
+        for asked in dict.fromkeys([*demand.synthetic, *(demand.real if self._given is not None else ())]):
             if asked % rows:
                 part = f"for {demand.label}: {asked} rows are no whole copies of the design of {rows}"
                 if self._given is None:

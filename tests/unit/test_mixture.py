@@ -220,7 +220,7 @@ def test_both_worlds_run_under_every_kind_of_regime_and_from_a_checkpoint(world,
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: KDE(bandwidth=0), "bandwidth=0 is not allowed: a positive number"),
+        (lambda: KDE(bandwidth=0), "bandwidth=0 is not allowed: a finite number, above 0"),
         (lambda: KDE(bandwidth=-0.1), "bandwidth=-0.1"),
         (lambda: KDE(bandwidth=float("nan")), "bandwidth=nan"),
         (lambda: KDE(bandwidth=True), "bandwidth=True"),

@@ -127,7 +127,7 @@ def test_scores_against_their_definitions():
     assert_allclose(found["excess_risk"], [0, 9 / 4, 9])
     assert_allclose(found["shrinkage"], [1, 0.5, 0])
     assert found["weights"] is weights
-    assert Regression(3, weights=np.zeros(3)).scores == ("excess_risk",)
+    assert list(Regression(3, weights=np.zeros(3)).scores) == ["excess_risk"]
     assert_allclose(np.linalg.norm(Regression(7)._truth), 1)
 
 
