@@ -24,6 +24,7 @@ from lib.regimes import (
 )
 from lib.worlds.discrete import Discrete, DiscreteModel, extinct_at, multinomial
 from lib.worlds.images.data import word_counts
+from tests.unit.refusals import refused
 
 EVERY = [
     Replace(),
@@ -144,57 +145,57 @@ def test_truths():
 
 
 BAD = [
-    (lambda: Discrete("normal", 5), "truth='normal' .*'uniform', 'zipf', 'words'"),
-    (lambda: Discrete("uniform"), "states=None .*at least 2"),
-    (lambda: Discrete("zipf", 1), "states=1 .*at least 2"),
-    (lambda: Discrete("zipf", 2.5), "states=2.5 .*whole number"),
-    (lambda: Discrete("zipf", 5, exponent=-1), "exponent=-1 .*at least 0"),
-    (lambda: Discrete("zipf", 5, exponent=np.nan), "exponent=nan"),
-    (lambda: Discrete("words", 5), "states=5 .*brings its own"),
-    (lambda: Discrete((0.5, 0.5), 2), "states=2 .*brings its own"),
-    (lambda: Discrete(()), "truth=.*support of at least two states; this one has 0"),
-    (lambda: Discrete((0.0, 0.0)), "truth=.*support of at least two states; this one has 0"),
-    (lambda: Discrete((1.0, 0.0)), "truth=.*support of at least two states; this one has 1"),
-    (lambda: Discrete((0.7, 0.4)), "truth=.*sum to 1; these sum to 1.1"),
-    (lambda: Discrete((0.7, 0.3 - 1e-8)), "truth=.*sum to 1; these sum to 0.99999999"),
-    (lambda: Discrete((1.2, -0.2)), "truth=.*none of them negative"),
-    (lambda: Discrete((0.5, np.nan)), "truth=.*finite"),
-    (lambda: Discrete([[0.5, 0.5]]), "truth=.*a vector"),
-    (lambda: Discrete(None), "truth=None"),
-    (lambda: Discrete("uniform", 3, tail=0), "tail=0 .*above 0"),
-    (lambda: Discrete("uniform", 3, tail=1.5), "tail=1.5 .*between 0 and 1"),
-    (lambda: Discrete("uniform", 3, sampler="fast"), "sampler='fast'"),
+    (lambda: Discrete("normal", 5), ("truth", "normal")),
+    (lambda: Discrete("uniform"), ("states", None)),
+    (lambda: Discrete("zipf", 1), ("states", 1)),
+    (lambda: Discrete("zipf", 2.5), ("states", 2.5)),
+    (lambda: Discrete("zipf", 5, exponent=-1), ("exponent", -1)),
+    (lambda: Discrete("zipf", 5, exponent=np.nan), ("exponent",)),
+    (lambda: Discrete("words", 5), ("states", 5)),
+    (lambda: Discrete((0.5, 0.5), 2), ("states", 2)),
+    (lambda: Discrete(()), ("truth",)),
+    (lambda: Discrete((0.0, 0.0)), ("truth",)),
+    (lambda: Discrete((1.0, 0.0)), ("truth",)),
+    (lambda: Discrete((0.7, 0.4)), ("truth",)),
+    (lambda: Discrete((0.7, 0.3 - 1e-8)), ("truth",)),
+    (lambda: Discrete((1.2, -0.2)), ("truth",)),
+    (lambda: Discrete((0.5, np.nan)), ("truth",)),
+    (lambda: Discrete([[0.5, 0.5]]), ("truth",)),
+    (lambda: Discrete(None), ("truth", None)),
+    (lambda: Discrete("uniform", 3, tail=0), ("tail", 0)),
+    (lambda: Discrete("uniform", 3, tail=1.5), ("tail", 1.5)),
+    (lambda: Discrete("uniform", 3, sampler="fast"), ("sampler", "fast")),
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), BAD, ids=[m for _, m in BAD])
-def test_bad_worlds_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("make", "expected"), BAD, ids=[str(m) for _, m in BAD])
+def test_bad_worlds_are_named(make, expected):
+    with refused(*expected):
         make()
 
 
 REFUSED = [
-    ({"n": 10**9, "regimes": Keep(0.5)}, "n=1000000000 .*pools below 1000000000 .*Keep.* draws from 1000000000"),
-    ({"n": 10**9, "regimes": Keep(0.5, redraw=False)}, "n=1000000000 .*fixed.* draws from 1000000000"),
-    ({"n": 25 * 10**7, "regimes": AccumulateSubsample()}, "n=250000000 .*AccumulateSubsample draws from 1000000000"),
-    ({"n": 10**9, "regimes": Mixture(0.5, 0.5, 0)}, "n=1000000000 .*Mixture.* draws from 1000000000"),
-    ({"n": 2**63}, "n=9223372036854775808 .*fewer than 2\\*\\*63"),
-    ({"n": 2**62, "regimes": Accumulate()}, "n=.*Accumulate comes to 18446744073709551616"),
-    ({"n": 2**62, "regimes": ReplaceGrown()}, "n=.*ReplaceGrown comes to 18446744073709551616"),
-    ({"n": 10**9, "world": Discrete(TRUTH, sampler="explicit")}, "n=1000000000 .*explicit samples"),
+    ({"n": 10**9, "regimes": Keep(0.5)}, ("n", 1000000000)),
+    ({"n": 10**9, "regimes": Keep(0.5, redraw=False)}, ("n", 1000000000)),
+    ({"n": 25 * 10**7, "regimes": AccumulateSubsample()}, ("n", 250000000)),
+    ({"n": 10**9, "regimes": Mixture(0.5, 0.5, 0)}, ("n", 1000000000)),
+    ({"n": 2**63}, ("n", 9223372036854775808)),
+    ({"n": 2**62, "regimes": Accumulate()}, ("n",)),
+    ({"n": 2**62, "regimes": ReplaceGrown()}, ("n",)),
+    ({"n": 10**9, "world": Discrete(TRUTH, sampler="explicit")}, ("n", 1000000000)),
     (
         {"n": 10**8, "regimes": ReplaceGrown(), "world": Discrete(TRUTH, sampler="explicit")},
-        "ReplaceGrown comes to 400000000",
+        ("n", 100_000_000),
     ),
-    ({"scores": "entropy"}, "scores='entropy' .*'support'"),
+    ({"scores": "entropy"}, ("scores", "entropy")),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), REFUSED, ids=[m for _, m in REFUSED])
-def test_what_cannot_be_computed_is_refused_before_any_work(change, message, monkeypatch):
+@pytest.mark.parametrize(("change", "expected"), REFUSED, ids=[str(m) for _, m in REFUSED])
+def test_what_cannot_be_computed_is_refused_before_any_work(change, expected, monkeypatch):
     monkeypatch.setattr(Discrete, "real", lambda *a: pytest.fail("work was done"))
     arguments = {"world": Discrete(TRUTH), "regimes": Replace(), **SMALL} | change
-    with pytest.raises(ValueError, match=message):
+    with refused(*expected):
         recurse(arguments.pop("world"), arguments.pop("regimes"), **arguments)
 
 

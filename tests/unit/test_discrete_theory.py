@@ -10,6 +10,7 @@ from lib.theory import discrete as laws
 from lib.theory import expected_error
 from tests.unit import chains
 from tests.unit.enumeration import drawn, law
+from tests.unit.refusals import refused
 from tests.unit.test_discrete import EVERY, TRUTH
 
 
@@ -156,18 +157,18 @@ def test_times_to_loss():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "expected"),
     [
-        (lambda: laws.lost(1.5, 10, 3), "q=.*between 0 and 1"),
-        (lambda: laws.lost(0.5, 0, 3), "n=0"),
-        (lambda: laws.first_sample_miss(-0.5, 3), "q=.*between 0 and 1"),
-        (lambda: laws.lost(0.5, 10, 0), "generations=0"),
-        (lambda: laws.share_law(0.5, 1001, 3), "n=1001 .*at most 1000"),
-        (lambda: laws.mean_time_to_loss(10, 10), "count=10 .*between 1 and 9"),
-        (lambda: laws.expected_support(TRUTH, 10, 3, "keep"), "regime='keep' .*'replace', 'accumulate'"),
-        (lambda: laws.expected_heterozygosity("Replace", 10, 3), "regime='Replace'"),
+        (lambda: laws.lost(1.5, 10, 3), ("q",)),
+        (lambda: laws.lost(0.5, 0, 3), ("n", 0)),
+        (lambda: laws.first_sample_miss(-0.5, 3), ("q",)),
+        (lambda: laws.lost(0.5, 10, 0), ("generations", 0)),
+        (lambda: laws.share_law(0.5, 1001, 3), ("n", 1001)),
+        (lambda: laws.mean_time_to_loss(10, 10), ("count", 10)),
+        (lambda: laws.expected_support(TRUTH, 10, 3, "keep"), ("regime", "keep")),
+        (lambda: laws.expected_heterozygosity("Replace", 10, 3), ("regime", "Replace")),
     ],
 )
-def test_what_has_no_law_is_an_error(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_has_no_law_is_an_error(call, expected):
+    with refused(*expected):
         call()

@@ -10,6 +10,7 @@ from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
 from lib.worlds.gaussian import Gaussian, GaussianModel
 from lib.worlds.moments import Moments
+from tests.unit.refusals import refused
 
 
 def fitted(estimator="mle", d=3, n=30, runs=2):
@@ -112,7 +113,7 @@ def test_multivariate_truths():
     for truth in (stats.multivariate_t([1, 2], [[2, 0.3], [0.3, 1]], df=8), stats.dirichlet([2.0, 3.0, 4.0])):
         d = truth.rvs(random_state=0).size
         if isinstance(truth, type(stats.dirichlet([1.0, 1.0]))):
-            with pytest.raises(ValueError, match="truth='dirichlet_frozen' .*full rank"):
+            with refused("truth", "dirichlet_frozen"):
                 Gaussian(d, truth=truth)
             continue
         data = recurse(Gaussian(d, truth=truth), Replace(), n=200_000, generations=1, runs=1, seed=0)
@@ -121,16 +122,16 @@ def test_multivariate_truths():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "expected"),
     [
-        (lambda: Gaussian(1, truth=stats.cauchy()), "truth='cauchy' .*finite"),
-        (lambda: Gaussian(1, truth=stats.t(1.5)), "truth='t' .*finite"),
-        (lambda: Gaussian(2, truth=stats.multivariate_normal(np.zeros(3))), "truth=.*dimension=2"),
-        (lambda: Gaussian(2, truth="normal"), "truth='normal' .*frozen scipy.stats"),
+        (lambda: Gaussian(1, truth=stats.cauchy()), ("truth", "cauchy")),
+        (lambda: Gaussian(1, truth=stats.t(1.5)), ("truth", "t")),
+        (lambda: Gaussian(2, truth=stats.multivariate_normal(np.zeros(3))), ("truth",)),
+        (lambda: Gaussian(2, truth="normal"), ("truth", "normal")),
     ],
 )
-def test_truths_that_cannot_be(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_truths_that_cannot_be(make, expected):
+    with refused(*expected):
         make()
 
 

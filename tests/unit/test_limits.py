@@ -11,6 +11,7 @@ from lib.verifier import Verifier
 from lib.worlds.discrete import Discrete, sharpened
 from lib.worlds.gaussian import Gaussian
 from lib.worlds.regression import Regression
+from tests.unit.refusals import refused
 
 CALL = {"n": 20, "generations": 4, "runs": 5, "seed": 3}
 
@@ -50,13 +51,13 @@ def test_all_weight_on_real_data_forgets_the_model():
 
 @pytest.mark.parametrize("world", [Discrete("zipf", 10), Regression(2, design="fresh")])
 def test_worlds_without_weights_refuse_them(world):
-    with pytest.raises(ValueError, match="regimes='FreshReal\\(0.5, weight 0.618\\)' is not allowed.*knows no weights"):
+    with refused("regimes", "FreshReal(0.5, weight 0.618)"):
         recurse(world, FreshReal(0.5, weight=limits.GOLDEN), **CALL)
 
 
 @pytest.mark.parametrize(("share", "weight"), [(0.5, 1.5), (0.5, -0.1), (1.0, 0.5), (0.0, 0.5)])
 def test_weights_that_make_no_sense_are_refused(share, weight):
-    with pytest.raises(ValueError, match="weight="):
+    with refused("weight"):
         FreshReal(share, weight)
 
 
@@ -110,22 +111,22 @@ def test_a_shift_is_for_models_and_not_for_real_data():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "expected"),
     [
-        (lambda: Gaussian(temperature=-1), "temperature=-1"),
-        (lambda: Gaussian(temperature=np.inf), "temperature=inf"),
-        (lambda: Gaussian(estimator="given"), "estimator='given'"),
-        (lambda: Discrete("zipf", 5, temperature=0), "temperature=0"),
-        (lambda: Discrete("zipf", 5, top_p=0), "top_p=0"),
-        (lambda: Discrete("zipf", 5, top_p=1.2), "top_p=1.2"),
-        (lambda: Regression(shift=-1), "shift=-1"),
-        (lambda: Verifier((0.5, 1.5), 0.5), "accept=1.5"),
-        (lambda: Verifier((0.0, 0.0), 0.5), "accept, kept"),
-        (lambda: Verifier((0.5, 0.5), 0.0), "accept, kept"),
+        (lambda: Gaussian(temperature=-1), ("temperature", -1)),
+        (lambda: Gaussian(temperature=np.inf), ("temperature",)),
+        (lambda: Gaussian(estimator="given"), ("estimator", "given")),
+        (lambda: Discrete("zipf", 5, temperature=0), ("temperature", 0)),
+        (lambda: Discrete("zipf", 5, top_p=0), ("top_p", 0)),
+        (lambda: Discrete("zipf", 5, top_p=1.2), ("top_p", 1.2)),
+        (lambda: Regression(shift=-1), ("shift", -1)),
+        (lambda: Verifier((0.5, 1.5), 0.5), ("accept", 1.5)),
+        (lambda: Verifier((0.0, 0.0), 0.5), ("accept, kept",)),
+        (lambda: Verifier((0.5, 0.5), 0.0), ("accept, kept",)),
     ],
 )
-def test_wrong_settings_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_settings_are_refused(make, expected):
+    with refused(*expected):
         make()
 
 
@@ -143,10 +144,10 @@ def test_a_verifier_passes_on_the_tilted_law():
 
 def test_a_verifier_says_when_it_accepts_too_little_and_what_it_cannot_see():
     batch = Counts(100, np.array([[100, 0], [0, 100]]))
-    with pytest.raises(ValueError, match="kept=0.5.*one run had 0 of 100"):
+    with refused("kept", 0.5):
         Verifier((1.0, 0.0), 0.5)(batch, np.random.default_rng(0))
     for wrong in (Rows(np.zeros((2, 10), dtype=int)), Counts(100, np.array([[100]]))):
-        with pytest.raises(ValueError, match="select="):
+        with refused("select"):
             Verifier((1.0, 0.5), 0.5)(wrong, np.random.default_rng(0))
 
 
@@ -195,17 +196,17 @@ def test_shifts_and_worth():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "expected"),
     [
-        (lambda: limits.recurring_factor(Keep(0.1), 0.5, 3), "regime="),
-        (lambda: limits.recurring_factor(Accumulate(), -0.5, 3), "factor="),
-        (lambda: limits.recurring_shift(Accumulate(kept=0.5), 3), "regime="),
-        (lambda: limits.tempered_variance(Accumulate(fresh=0.1), 10, 3, 0.5), "regime="),
-        (lambda: limits.mean_field(Keep(0.1), [0.5, 0.5], 3, limits.tilted((1, 1))), "regime="),
-        (lambda: limits.breakdown(0, 0), "right, wrong"),
-        (lambda: limits.strong_collapse_risk(100, 10, 1.0, 1.5, 1.0), "synthetic=1.5"),
+        (lambda: limits.recurring_factor(Keep(0.1), 0.5, 3), ("regime",)),
+        (lambda: limits.recurring_factor(Accumulate(), -0.5, 3), ("factor",)),
+        (lambda: limits.recurring_shift(Accumulate(kept=0.5), 3), ("regime",)),
+        (lambda: limits.tempered_variance(Accumulate(fresh=0.1), 10, 3, 0.5), ("regime",)),
+        (lambda: limits.mean_field(Keep(0.1), [0.5, 0.5], 3, limits.tilted((1, 1))), ("regime",)),
+        (lambda: limits.breakdown(0, 0), ("right, wrong",)),
+        (lambda: limits.strong_collapse_risk(100, 10, 1.0, 1.5, 1.0), ("synthetic", 1.5)),
     ],
 )
-def test_laws_refuse_what_they_do_not_cover(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_laws_refuse_what_they_do_not_cover(call, expected):
+    with refused(*expected):
         call()

@@ -16,6 +16,7 @@ from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, Replace
 from lib.worlds.densities import GMM, KDE, SHAPES, GMMModel, KDEModel, width
+from tests.unit.refusals import refused
 
 MAKERS = {
     "circles": lambda: datasets.make_circles(200_000, noise=0.05, factor=0.5, random_state=0)[0],
@@ -141,7 +142,7 @@ def test_what_lies_between_modes():
 def test_a_world_without_modes_has_no_scores_of_modes():
     assert "smallest_mode" not in GMM("moons").scores
     assert "mode_weights" not in GMM("moons").extras
-    with pytest.raises(ValueError, match="scores='smallest_mode'"):
+    with refused("scores", "smallest_mode"):
         recurse(GMM("moons"), Replace(), **SMALL, scores="smallest_mode")
 
 
@@ -218,25 +219,25 @@ def test_both_worlds_run_under_every_kind_of_regime_and_from_a_checkpoint(world,
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "expected"),
     [
-        (lambda: KDE(bandwidth=0), "bandwidth=0 is not allowed: a finite number, above 0"),
-        (lambda: KDE(bandwidth=-0.1), "bandwidth=-0.1"),
-        (lambda: KDE(bandwidth=float("nan")), "bandwidth=nan"),
-        (lambda: KDE(bandwidth=True), "bandwidth=True"),
-        (lambda: KDE(bandwidth="plugin"), "bandwidth='plugin' is not allowed: one of 'scott', 'silverman'"),
-        (lambda: KDE("spiral"), "data='spiral'"),
-        (lambda: KDE(test_points=0), "test_points=0"),
-        (lambda: GMM("spiral"), "data='spiral' is not allowed: one of 'blobs'"),
-        (lambda: GMM(components=0), "components=0 is not allowed: a whole number, at least 1"),
-        (lambda: GMM(score_samples=10), "score_samples=10"),
-        (lambda: recurse(GMM(components=30), Replace(), **SMALL), "n=20 is not allowed: at least 30 points for GMM"),
-        (lambda: recurse(KDE(), Replace(), **SMALL | {"n": 1}), "n=1 is not allowed: at least 2 points"),
-        (lambda: recurse(KDE(), Accumulate(), **SMALL | {"n": 4 * 10**6}), "Accumulate comes to 12000000"),
+        (lambda: KDE(bandwidth=0), ("bandwidth", 0)),
+        (lambda: KDE(bandwidth=-0.1), ("bandwidth", -0.1)),
+        (lambda: KDE(bandwidth=float("nan")), ("bandwidth",)),
+        (lambda: KDE(bandwidth=True), ("bandwidth", True)),
+        (lambda: KDE(bandwidth="plugin"), ("bandwidth", "plugin")),
+        (lambda: KDE("spiral"), ("data", "spiral")),
+        (lambda: KDE(test_points=0), ("test_points", 0)),
+        (lambda: GMM("spiral"), ("data", "spiral")),
+        (lambda: GMM(components=0), ("components", 0)),
+        (lambda: GMM(score_samples=10), ("score_samples", 10)),
+        (lambda: recurse(GMM(components=30), Replace(), **SMALL), ("n", 20)),
+        (lambda: recurse(KDE(), Replace(), **SMALL | {"n": 1}), ("n", 1)),
+        (lambda: recurse(KDE(), Accumulate(), **SMALL | {"n": 4 * 10**6}), ("n", 4_000_000)),
     ],
 )
-def test_wrong_settings_are_refused_before_any_work(make, message, monkeypatch):
+def test_wrong_settings_are_refused_before_any_work(make, expected, monkeypatch):
     for world in (GMM, KDE):
         monkeypatch.setattr(world, "real", lambda *a: pytest.fail("work was done"))
-    with pytest.raises(ValueError, match=message):
+    with refused(*expected):
         make()

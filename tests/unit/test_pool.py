@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from lib.pool import Counts, Rows
 from lib.worlds.moments import Moments, bartlett
+from tests.unit.refusals import refused
 
 
 def rows(seed, runs=3, size=20, d=4):
@@ -142,10 +143,10 @@ def test_counts_can_be_taken_from_counts_again_and_the_first_runs_stay():
 
 def test_subsets_of_too_many_counts_are_an_error_that_names_the_limit():
     huge = Counts(10**9, np.array([[10**9 - 1, 1]]))
-    with pytest.raises(ValueError, match="k=5 .*fewer than 1000000000 samples; these are 1000000000"):
+    with refused("k", 5):
         huge.take(5, np.random.default_rng(0))
     assert huge.take(10**9, np.random.default_rng(0)) is huge
-    with pytest.raises(ValueError, match="k=51 .*between 1 and 50"):
+    with refused("k", 51):
         counts().take(51, np.random.default_rng(0))
 
 

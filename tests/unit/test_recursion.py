@@ -16,6 +16,7 @@ from lib.pool import Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
 from lib.worlds.gaussian import Gaussian
+from tests.unit.refusals import refused
 from tests.unit.toy import Toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,51 +124,51 @@ def test_steps_and_examples_are_recorded_and_extras_kept():
 
 
 BAD = [
-    ({"n": 1}, "n=1 .*at least 2"),
-    ({"n": 0}, "n=0 .*at least 1"),
-    ({"n": 2.5}, "n=2.5 .*whole number"),
-    ({"n": lambda t: 10 - 9 * (t > 2)}, "n=1 .*at least 2"),
-    ({"n": 2**63}, "n=9223372036854775808 .*fewer than 2\\*\\*63 samples"),
-    ({"n": 2**61, "regimes": [Accumulate()]}, "n=2305843009213693952 .*Accumulate comes to 9223372036854775808"),
-    ({"generations": -3}, "generations=-3 .*at least 1"),
-    ({"generations": 0}, "generations=0"),
-    ({"runs": 0}, "runs=0"),
-    ({"seed": -1}, "seed=-1"),
-    ({"block": 0}, "block=0"),
-    ({"scores": ["variance"]}, "scores='variance' .*'trace_ratio'"),
-    ({"keep": ["model"]}, "keep='model' .*'covariance'"),
-    ({"inputs_from": "web"}, "inputs_from='web' .*'real', 'previous'"),
-    ({"regimes": []}, "regimes=.*at least one"),
-    ({"regimes": ["Replace"]}, "regimes='Replace' .*regimes of lib.regimes"),
-    ({"regimes": [Replace(), Replace()]}, "regimes=.*labels that differ"),
-    ({"regimes": [AccumulateSubsample()]}, "sampler='statistic' .*\"explicit\" for AccumulateSubsample"),
-    ({"regimes": [Keep(0.5)]}, "sampler='statistic' .*Keep"),
-    ({"regimes": [Mixture(0.5, 0.5, 0)]}, "sampler='statistic' .*Mixture"),
-    ({"world": Gaussian(10), "scores": ["log_det_ratio"]}, "scores='log_det_ratio' .*n=10 ≤ dimension=10.*singular"),
-    ({"world": Gaussian(10), "scores": ["kl"]}, "scores='kl' .*singular"),
-    ({"world": Gaussian(sampler="explicit"), "n": 10**9}, "n=1000000000 .*explicit points"),
+    ({"n": 1}, ("n", 1)),
+    ({"n": 0}, ("n", 0)),
+    ({"n": 2.5}, ("n", 2.5)),
+    ({"n": lambda t: 10 - 9 * (t > 2)}, ("n", 1)),
+    ({"n": 2**63}, ("n", 9223372036854775808)),
+    ({"n": 2**61, "regimes": [Accumulate()]}, ("n", 2305843009213693952)),
+    ({"generations": -3}, ("generations", -3)),
+    ({"generations": 0}, ("generations", 0)),
+    ({"runs": 0}, ("runs", 0)),
+    ({"seed": -1}, ("seed", -1)),
+    ({"block": 0}, ("block", 0)),
+    ({"scores": ["variance"]}, ("scores", "variance")),
+    ({"keep": ["model"]}, ("keep", "model")),
+    ({"inputs_from": "web"}, ("inputs_from", "web")),
+    ({"regimes": []}, ("regimes",)),
+    ({"regimes": ["Replace"]}, ("regimes", "Replace")),
+    ({"regimes": [Replace(), Replace()]}, ("regimes",)),
+    ({"regimes": [AccumulateSubsample()]}, ("sampler", "statistic")),
+    ({"regimes": [Keep(0.5)]}, ("sampler", "statistic")),
+    ({"regimes": [Mixture(0.5, 0.5, 0)]}, ("sampler", "statistic")),
+    ({"world": Gaussian(10), "scores": ["log_det_ratio"]}, ("scores", "log_det_ratio")),
+    ({"world": Gaussian(10), "scores": ["kl"]}, ("scores", "kl")),
+    ({"world": Gaussian(sampler="explicit"), "n": 10**9}, ("n", 1000000000)),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), BAD, ids=[m for _, m in BAD])
-def test_bad_settings_are_named_before_any_work(change, message, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("change", "expected"), BAD, ids=[str(m) for _, m in BAD])
+def test_bad_settings_are_named_before_any_work(change, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(Gaussian, "real", lambda *a: pytest.fail("work was done"))
     arguments = {"world": Gaussian(), "regimes": [Replace()], **SMALL, "checkpoint": tmp_path / "new"} | change
-    with pytest.raises(ValueError, match=message):
+    with refused(*expected):
         recurse(arguments.pop("world"), arguments.pop("regimes"), **arguments)
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "expected"),
     [
-        (lambda: Gaussian(estimator="map"), "estimator='map' .*'mle', 'unbiased'"),
-        (lambda: Gaussian(sampler="fast"), "sampler='fast' .*'statistic', 'explicit'"),
-        (lambda: Gaussian(0), "dimension=0"),
+        (lambda: Gaussian(estimator="map"), ("estimator", "map")),
+        (lambda: Gaussian(sampler="fast"), ("sampler", "fast")),
+        (lambda: Gaussian(0), ("dimension", 0)),
     ],
 )
-def test_bad_worlds_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_worlds_are_named(make, expected):
+    with refused(*expected):
         make()
 
 
@@ -176,7 +177,7 @@ def test_a_world_whose_settings_would_hide_those_of_the_call_is_refused():
         def settings(self):
             return super().settings() | {"runs": 7}
 
-    with pytest.raises(ValueError, match="world='Crowded'.*'runs' is one of recurse"):
+    with refused("world", "Crowded"):
         recurse(Crowded(), Replace(), **SMALL)
 
 
@@ -221,14 +222,14 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, change):
     name, value = next(iter(change.items()))
     with pytest.raises(ValueError, match=f"{name}=.*checkpoint"):
         recurse(Gaussian(), Replace(), **SMALL | change, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="estimator='unbiased' .*'mle', the setting of checkpoint"):
+    with refused("estimator", "unbiased"):
         recurse(Gaussian(estimator="unbiased"), Replace(), **SMALL, checkpoint=tmp_path)
     xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(ValueError, match="checkpoint=.*an empty folder"):
+    with refused("checkpoint"):
         recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
 
 

@@ -17,6 +17,7 @@ from lib.regimes import (
 )
 from lib.streams import Streams
 from lib.world import Demand
+from tests.unit.refusals import refused
 
 N = 20
 EVERY = [
@@ -169,25 +170,25 @@ def test_the_share_of_a_resampled_set_is_carried_on():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "expected"),
     [
-        (lambda: Keep(1.5), "share=1.5 is not allowed: a share between 0 and 1"),
-        (lambda: Keep(-0.1), "share=-0.1"),
-        (lambda: Keep("a tenth"), "share='a tenth'"),
-        (lambda: FreshReal(2), "share=2"),
-        (lambda: Accumulate(fresh=-1), "fresh=-1"),
-        (lambda: Accumulate(kept=1.5), "kept=1.5"),
-        (lambda: Accumulate(kept=0.01).check([20, 20]), "kept=0.01 .*at least one sample"),
-        (lambda: Accumulate(fresh=0.01).check([20, 20]), "fresh=0.01 .*at least one sample"),
-        (lambda: Mixture(0.5, 0.3, 0.1), r"alpha \+ beta \+ gamma=0.9.* sum to 1"),
-        (lambda: Mixture(1.2, -0.2, 0), "alpha=1.2"),
-        (lambda: Keep(0.01).check([20, 20]), "share=0.01 .*at least one sample .*n=20"),
-        (lambda: Keep(0.5).check([20, 100]), "share=0.5 .*within the 20 samples"),
-        (lambda: Mixture(0.1, 0.9, 0).check([20, 200]), "beta=0.9 .*previous set"),
+        (lambda: Keep(1.5), ("share", 1.5)),
+        (lambda: Keep(-0.1), ("share", -0.1)),
+        (lambda: Keep("a tenth"), ("share", "a tenth")),
+        (lambda: FreshReal(2), ("share", 2)),
+        (lambda: Accumulate(fresh=-1), ("fresh", -1)),
+        (lambda: Accumulate(kept=1.5), ("kept", 1.5)),
+        (lambda: Accumulate(kept=0.01).check([20, 20]), ("kept", 0.01)),
+        (lambda: Accumulate(fresh=0.01).check([20, 20]), ("fresh", 0.01)),
+        (lambda: Mixture(0.5, 0.3, 0.1), ("alpha + beta + gamma", 0.9)),
+        (lambda: Mixture(1.2, -0.2, 0), ("alpha", 1.2)),
+        (lambda: Keep(0.01).check([20, 20]), ("share", 0.01)),
+        (lambda: Keep(0.5).check([20, 100]), ("share", 0.5)),
+        (lambda: Mixture(0.1, 0.9, 0).check([20, 200]), ("beta", 0.9)),
     ],
 )
-def test_wrong_settings_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_settings_are_named(make, expected):
+    with refused(*expected):
         make()
 
 

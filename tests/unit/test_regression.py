@@ -23,6 +23,7 @@ from lib.regimes import (
 )
 from lib.worlds.gram import Gram, Labels
 from lib.worlds.regression import Regression, RegressionModel
+from tests.unit.refusals import refused
 
 SMALL = {"n": 20, "generations": 4, "runs": 5, "seed": 3}
 WHOLE = [Replace(), ReplaceGrown(), Accumulate(), RealOnly(), RealOnly(grow=False), FreshReal(1)]
@@ -91,7 +92,7 @@ def test_merged_labels_are_the_mean_labels_of_one_design():
 def test_what_cannot_be_split_says_so():
     for batch in (Gram.of(rows()), labelled(np.eye(3), np.ones((4, 3)))):
         assert batch.take(12, None) is batch
-        with pytest.raises(ValueError, match="k=5 .*all 12 samples; a subset of them takes explicit rows"):
+        with refused("k", 5):
             batch.take(5, np.random.default_rng(0))
 
 
@@ -218,61 +219,61 @@ def test_a_continued_checkpoint_returns_the_same_numbers(design, ridge, sampler,
 # Errors
 
 BAD = [
-    (lambda: Regression(0), "dimension=0"),
-    (lambda: Regression(noise=-1), "noise=-1 .*at least 0"),
-    (lambda: Regression(noise="1"), "noise='1'"),
-    (lambda: Regression(ridge=-0.1), "ridge=-0.1 .*at least 0"),
-    (lambda: Regression(ridge=np.inf), "ridge=inf .*finite"),
-    (lambda: Regression(penalty="none"), "penalty='none' .*'fixed', 'per_row'"),
-    (lambda: Regression(sampler="fast"), "sampler='fast'"),
-    (lambda: Regression(design="new"), "design='new' .*'fixed', 'fresh'"),
-    (lambda: Regression(3, design=np.ones((5, 4))), "design=\\(5, 4\\) .*3 columns"),
+    (lambda: Regression(0), ("dimension", 0)),
+    (lambda: Regression(noise=-1), ("noise", -1)),
+    (lambda: Regression(noise="1"), ("noise", "1")),
+    (lambda: Regression(ridge=-0.1), ("ridge", -0.1)),
+    (lambda: Regression(ridge=np.inf), ("ridge",)),
+    (lambda: Regression(penalty="none"), ("penalty", "none")),
+    (lambda: Regression(sampler="fast"), ("sampler", "fast")),
+    (lambda: Regression(design="new"), ("design", "new")),
+    (lambda: Regression(3, design=np.ones((5, 4))), ("design", (5, 4))),
     (
         lambda: Regression(3, design=np.ones((5, 3))),
-        "design=\\(5, 3\\) .*rank 3, or ridge > 0; this one is singular, of rank 1",
+        ("design", (5, 3)),
     ),
-    (lambda: Regression(3, design=np.eye(3)[:2]), "design=\\(2, 3\\) .*singular, of rank 2"),
-    (lambda: Regression(3, weights=[1.0, 2.0]), "weights=.*3 finite numbers"),
-    (lambda: Regression(2, weights=[1.0, np.nan]), "weights=.*2 finite numbers"),
+    (lambda: Regression(3, design=np.eye(3)[:2]), ("design", (2, 3))),
+    (lambda: Regression(3, weights=[1.0, 2.0]), ("weights",)),
+    (lambda: Regression(2, weights=[1.0, np.nan]), ("weights",)),
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), BAD, ids=[m for _, m in BAD])
-def test_bad_worlds_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("make", "expected"), BAD, ids=[str(m) for _, m in BAD])
+def test_bad_worlds_are_named(make, expected):
+    with refused(*expected):
         make()
 
 
 REFUSED = [
-    ({"n": 11}, "n=11 .*more than d\\+1=11 rows, or ridge > 0"),
-    ({"n": 5}, "n=5 .*more than d\\+1=11"),
-    ({"n": lambda t: max(10, 22 - 6 * t), "world": Regression(10, design="fresh")}, "n=10 .*more than d\\+1=11"),
+    ({"n": 11}, ("n", 11)),
+    ({"n": 5}, ("n", 5)),
+    ({"n": lambda t: max(10, 22 - 6 * t), "world": Regression(10, design="fresh")}, ("n", 10)),
     (
         {"regimes": FreshReal(0.5)},
-        "design='fixed' .*'?\"fresh\".* for FreshReal\\(0.5\\): 10 rows are no whole copies .*of 20",
+        ("design", "fixed"),
     ),
-    ({"n": lambda t: 20 + t}, "design='fixed' .*22 rows are no whole copies of the design of 21"),
-    ({"regimes": Keep(0.5)}, "sampler='statistic' .*\"explicit\" for Keep"),
-    ({"regimes": Keep(0.5, redraw=False)}, "sampler='statistic' .*\"explicit\" for Keep"),
-    ({"regimes": AccumulateSubsample()}, "sampler='statistic' .*AccumulateSubsample"),
-    ({"regimes": Mixture(0.5, 0.5, 0), "world": Regression(design="fresh")}, "sampler='statistic' .*Mixture"),
-    ({"n": 25, "world": Regression(3, design=GIVEN)}, "n=25 .*whole copies of the given design of 10 rows"),
+    ({"n": lambda t: 20 + t}, ("design", "fixed")),
+    ({"regimes": Keep(0.5)}, ("sampler", "statistic")),
+    ({"regimes": Keep(0.5, redraw=False)}, ("sampler", "statistic")),
+    ({"regimes": AccumulateSubsample()}, ("sampler", "statistic")),
+    ({"regimes": Mixture(0.5, 0.5, 0), "world": Regression(design="fresh")}, ("sampler", "statistic")),
+    ({"n": 25, "world": Regression(3, design=GIVEN)}, ("n", 25)),
     (
         {"regimes": FreshReal(0.3), "world": Regression(3, design=GIVEN)},
-        "design=\\(10, 3\\) .*no whole copies of the design of 10",
+        ("design", (10, 3)),
     ),
     (
         {"n": 10**8, "regimes": Accumulate(), "world": Regression(sampler="explicit")},
-        "n=100000000 .*Accumulate comes to 400000000",
+        ("n", 100000000),
     ),
-    ({"n": 2**63}, "n=.*2\\*\\*63"),
-    ({"scores": "shrinkage", "world": Regression(2, weights=[0, 0])}, "scores='shrinkage' .*'excess_risk'"),
+    ({"n": 2**63}, ("n",)),
+    ({"scores": "shrinkage", "world": Regression(2, weights=[0, 0])}, ("scores", "shrinkage")),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), REFUSED, ids=[m for _, m in REFUSED])
-def test_what_cannot_be_composed_is_refused_before_any_work(change, message, monkeypatch):
+@pytest.mark.parametrize(("change", "expected"), REFUSED, ids=[str(m) for _, m in REFUSED])
+def test_what_cannot_be_composed_is_refused_before_any_work(change, expected, monkeypatch):
     monkeypatch.setattr(Regression, "real", lambda *a: pytest.fail("work was done"))
     arguments = {"world": Regression(10), "regimes": Replace(), **SMALL} | change
-    with pytest.raises(ValueError, match=message):
+    with refused(*expected):
         recurse(arguments.pop("world"), arguments.pop("regimes"), **arguments)

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 
 from lib.regimes import Accumulate, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
 from lib.theory import regression as laws
+from tests.unit.refusals import refused
 
 
 def test_laws_of_the_fixed_design_are_those_published():
@@ -74,28 +75,28 @@ def test_least_squares_is_ridge_without_a_penalty():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "expected"),
     [
-        (lambda: laws.expected_excess_risk(Replace(), 11, 3, 10), "n=11 .*d\\+1=11"),
-        (lambda: laws.expected_excess_risk(Keep(0.5), 20, 3, 4), "regime=.*closed form"),
-        (lambda: laws.expected_excess_risk(FreshReal(0.5), 20, 3, 4), "design='fixed' .*FreshReal"),
-        (lambda: laws.expected_excess_risk(Mixture(0.5, 0.5, 0), 20, 3, 4, design="fresh"), "regime=.*beta=0"),
-        (lambda: laws.expected_excess_risk(Replace(), lambda t: 20 + t, 3, 4), "n=.*multiples of the 21 rows"),
-        (lambda: laws.expected_excess_risk(Replace(), 20, 3, 4, design="given"), "design='given'"),
-        (lambda: laws.expected_excess_risk("Replace", 20, 3, 4), "regime='Replace' .*lib.regimes"),
-        (lambda: laws.ridge_shrinkage(Keep(0.5), 0.5, 3), "regime=.*Accumulate"),
-        (lambda: laws.ridge_shrinkage(Replace(), 1.5, 3), "kept=.*\\(0, 1\\]"),
-        (lambda: laws.ridge_shrinkage(Replace(), 0.5, 3, "none"), "penalty='none'"),
-        (lambda: laws.ridge_excess_risk(Replace(), [0.0, 1.0], [1, 1], 0, 3), "eigenvalues=.*positive"),
-        (lambda: laws.ridge_excess_risk(Replace(), [2.0, 1.0], [1, 1], -1, 3), "ridge=-1"),
+        (lambda: laws.expected_excess_risk(Replace(), 11, 3, 10), ("n", 11)),
+        (lambda: laws.expected_excess_risk(Keep(0.5), 20, 3, 4), ("regime",)),
+        (lambda: laws.expected_excess_risk(FreshReal(0.5), 20, 3, 4), ("design", "fixed")),
+        (lambda: laws.expected_excess_risk(Mixture(0.5, 0.5, 0), 20, 3, 4, design="fresh"), ("regime",)),
+        (lambda: laws.expected_excess_risk(Replace(), lambda t: 20 + t, 3, 4), ("n",)),
+        (lambda: laws.expected_excess_risk(Replace(), 20, 3, 4, design="given"), ("design", "given")),
+        (lambda: laws.expected_excess_risk("Replace", 20, 3, 4), ("regime", "Replace")),
+        (lambda: laws.ridge_shrinkage(Keep(0.5), 0.5, 3), ("regime",)),
+        (lambda: laws.ridge_shrinkage(Replace(), 1.5, 3), ("kept",)),
+        (lambda: laws.ridge_shrinkage(Replace(), 0.5, 3, "none"), ("penalty", "none")),
+        (lambda: laws.ridge_excess_risk(Replace(), [0.0, 1.0], [1, 1], 0, 3), ("eigenvalues",)),
+        (lambda: laws.ridge_excess_risk(Replace(), [2.0, 1.0], [1, 1], -1, 3), ("ridge", -1)),
     ],
 )
-def test_what_has_no_law_is_an_error(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_has_no_law_is_an_error(call, expected):
+    with refused(*expected):
         call()
 
 
 @pytest.mark.parametrize("regime", [Accumulate(fresh=0.1), Accumulate(kept=0.5)], ids=str)
 def test_a_law_of_accumulate_is_not_passed_off_as_that_of_its_variants(regime):
-    with pytest.raises(ValueError, match="regime=.*this law is not known"):
+    with refused("regime"):
         laws.expected_excess_risk(regime, 40, 5, 3)

@@ -17,6 +17,7 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
+from tests.unit.refusals import refused
 
 EVERY = [
     Replace(),
@@ -166,19 +167,19 @@ def test_w2_under_mle_never_exceeds_two():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "expected"),
     [
-        (lambda: theory.expected_variance(Replace(), 1, 3), "n=1 .*at least 2"),
-        (lambda: theory.expected_variance(Replace(), 10, 0), "generations=0"),
-        (lambda: theory.expected_variance(Replace(), 10, 3, "map"), "estimator='map'"),
-        (lambda: theory.expected_variance(AccumulateSubsample(), lambda t: 10 * t, 3), "n=.*equal set sizes"),
-        (lambda: theory.expected_variance(Mixture(0.4, 0.3, 0.3, fresh=True), 10, 3), "fresh=False"),
-        (lambda: theory.log_drift(5, 5), "n=5 .*more than dimension=5"),
-        (lambda: theory.replace_growth_factor(1), "growth=1"),
-        (lambda: theory.growth_error_factor(0.5), "growth=0.5"),
-        (lambda: theory.expected_variance("Replace", 10, 3), "regime='Replace' .*lib.regimes"),
+        (lambda: theory.expected_variance(Replace(), 1, 3), ("n", 1)),
+        (lambda: theory.expected_variance(Replace(), 10, 0), ("generations", 0)),
+        (lambda: theory.expected_variance(Replace(), 10, 3, "map"), ("estimator", "map")),
+        (lambda: theory.expected_variance(AccumulateSubsample(), lambda t: 10 * t, 3), ("n",)),
+        (lambda: theory.expected_variance(Mixture(0.4, 0.3, 0.3, fresh=True), 10, 3), ("regime",)),
+        (lambda: theory.log_drift(5, 5), ("n", 5)),
+        (lambda: theory.replace_growth_factor(1), ("growth", 1)),
+        (lambda: theory.growth_error_factor(0.5), ("growth", 0.5)),
+        (lambda: theory.expected_variance("Replace", 10, 3), ("regime", "Replace")),
     ],
 )
-def test_what_has_no_law_is_an_error(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_has_no_law_is_an_error(call, expected):
+    with refused(*expected):
         call()
