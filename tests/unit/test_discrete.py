@@ -24,20 +24,15 @@ from lib.regimes import (
 )
 from lib.worlds.discrete import Discrete, DiscreteModel, extinct_at, multinomial
 from lib.worlds.images.data import word_counts
+from tests.unit.every import every
 from tests.unit.refusals import refused
 
+# Those whose outcomes are gone through one by one.
 EVERY = [
-    Replace(),
-    ReplaceGrown(),
-    Accumulate(),
-    AccumulateSubsample(),
-    Keep(0.5),
-    Keep(0.5, redraw=False),
-    FreshReal(0.5),
-    RealOnly(),
-    RealOnly(grow=False),
-    Mixture(0.5, 0.5, 0),
-    Mixture(0.5, 0.25, 0.25),
+    regime
+    for regime in every(0.5)
+    if not (isinstance(regime, Accumulate) and regime != Accumulate())
+    and not (isinstance(regime, Mixture) and regime.fresh)
 ]
 TRUTH = (0.6, 0.3, 0.1)
 SMALL = {"n": 20, "generations": 4, "runs": 5, "seed": 3}

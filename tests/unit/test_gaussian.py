@@ -8,7 +8,7 @@ from scipy import integrate, linalg, stats
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
-from lib.worlds.gaussian import Gaussian, GaussianModel
+from lib.worlds.gaussian import Gaussian, GaussianModel, _lower_factor
 from lib.worlds.moments import Moments
 from tests.unit.refusals import refused
 
@@ -159,3 +159,37 @@ def test_quadrature_of_the_normal_truth_is_its_deviation():
     assert_allclose(Gaussian(1, truth=stats.norm(3, 2))._truth.quantile_product, 2, rtol=1e-8)
     by_quad = integrate.quad(lambda z: stats.expon.ppf(stats.norm.cdf(z)) * z * stats.norm.pdf(z), -8, 8)[0]
     assert_allclose(Gaussian(1, truth=stats.expon())._truth.quantile_product, by_quad, rtol=1e-6)
+
+
+def test_a_singular_scatter_has_one_factor_whatever_the_signs_of_its_eigenvectors():
+    points = np.random.default_rng(3).normal(size=(20, 4, 6))
+    scatter = np.einsum("rni,rnj->rij", points, points)
+    factor = _lower_factor(scatter)
+    assert factor.shape == (20, 6, 4)
+    assert (np.diagonal(factor, axis1=1, axis2=2) > 0).all()
+    assert_allclose(factor @ factor.swapaxes(1, 2), scatter, atol=1e-12)
+
+
+def test_points_that_lie_in_fewer_dimensions_have_no_determinant():
+    flat = np.random.default_rng(4).normal(size=(2, 50, 3)) @ np.random.default_rng(5).normal(size=(3, 6))
+    world = Gaussian(6, sampler="explicit")
+    model = world.fit((Part(world.reduce(Rows(flat)), 1.0),), None).model
+    found = world.score(model, None, ("log_det_ratio", "trace_ratio"))
+    assert np.isnan(found["log_det_ratio"]).all()
+    assert_allclose(found["trace_ratio"], flat.var(axis=1).sum(axis=1) / 6)
+
+
+def test_a_distribution_on_other_numbers_than_integers_has_the_right_distance():
+    values, chances = np.array([0, 0.25, 0.5, 2.0]), np.array([0.2, 0.3, 0.3, 0.2])
+    truth = stats.rv_discrete(values=(values, chances))
+    u = (np.arange(2_000_000) + 0.5) / 2_000_000
+    product = np.mean(truth.ppf(u) * stats.norm.ppf(u))
+    assert_allclose(Gaussian(1, truth=truth)._truth.quantile_product, product, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "truth", [stats.norm, stats.rv_histogram(([1, 3, 2], [0.0, 1.0, 2.0, 3.0]))], ids=["norm", "h"]
+)
+def test_a_distribution_that_needs_no_shape_is_as_good_as_a_frozen_one(truth):
+    data = recurse(Gaussian(1, truth=truth), Replace(), n=20, generations=3, runs=2, seed=1)
+    assert np.isfinite(data["w2_squared"]).all()

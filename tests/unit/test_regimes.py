@@ -17,25 +17,11 @@ from lib.regimes import (
 )
 from lib.streams import Streams
 from lib.world import Demand
+from tests.unit.every import every
 from tests.unit.refusals import refused
 
 N = 20
-EVERY = [
-    Replace(),
-    ReplaceGrown(),
-    Accumulate(),
-    Accumulate(fresh=0.1),
-    Accumulate(kept=0.1),
-    Accumulate(kept=0),
-    AccumulateSubsample(),
-    Keep(0.1),
-    Keep(0.1, redraw=False),
-    FreshReal(0.1),
-    RealOnly(),
-    RealOnly(grow=False),
-    Mixture(0.5, 0.3, 0.2),
-    Mixture(0.5, 0.3, 0.2, fresh=True),
-]
+EVERY = every(0.1)
 
 
 def batch(name, size):
@@ -220,3 +206,16 @@ def test_the_most_samples_that_a_regime_holds():
         (RealOnly(grow=False), 30),
     ):
         assert Demand.of("it", regime, sizes).most == most
+
+
+def test_a_mixture_takes_the_sizes_of_the_regime_that_it_equals():
+    Mixture(0.9, 0, 0.1).check([5, 5])
+    Keep(0.1).check([5, 5])
+    assert Mixture(0.9, 0, 0.1).counts(5) == Keep(0.1).counts(5) == (4, 0, 1)
+
+
+def test_weights_are_those_of_the_samples_that_a_filter_has_left():
+    held = pool.Pool(batch(0, N), Streams(seed=1, block=0))
+    held.add(real=batch(102, 10), synthetic=batch(1, 2))
+    real, newest = FreshReal(0.5, weight=0.5).compose(held, Step(N, 2 * N), None)
+    assert real.weight * 10 == newest.weight * 2 == 6
