@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import re
 from dataclasses import dataclass
 from itertools import accumulate, count
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib import pool
+from lib.checkpoint import folders
 from lib.errors import refuse
 from lib.regimes import Draws, Regime, Step
 
@@ -78,38 +79,22 @@ class World:
         """Every setting of the world as plain values, recorded with its results."""
         return {"world": type(self).__name__} | {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
+    def sources(self) -> Any:
+        """What the world has read and its settings only name: texts, images, weights, or digests of them."""
+        return None
+
     model_type: type | None = None
 
     def save(self, obj: Any, folder: Path) -> None:
-        """Store a model or a batch, a dataclass of arrays and numbers, as arrays and JSON; never pickle."""
-        arrays, values = {}, {"type": type(obj).__name__}
-        for f in dataclasses.fields(obj):
-            value = getattr(obj, f.name)
-            if isinstance(value, np.ndarray):
-                arrays[f.name] = value
-            elif isinstance(value, dict):
-                arrays |= {f"{f.name}/{key}": array for key, array in value.items()}
-                values[f.name] = {}
-            else:
-                values[f.name] = value
-        folder.mkdir(parents=True)
-        np.savez(folder / "arrays.npz", **arrays)
-        (folder / "values.json").write_text(json.dumps(values))
+        """Store a model or a batch, a dataclass of what `lib.checkpoint.folders.save` takes."""
+        folders.save(folder, {"type": type(obj).__name__} | {f.name: getattr(obj, f.name) for f in dataclasses.fields(obj)})
 
     def load(self, folder: Path) -> Any:
         """What `save` stored there."""
-        values = json.loads((folder / "values.json").read_text())
-        name = values.pop("type")
+        values = folders.load(folder)
         types = {t.__name__: t for t in (*self.batches, self.model_type) if t is not None}
-        if name not in types:
+        if (name := values.pop("type")) not in types:
             refuse("checkpoint", str(folder), f"an object of {', '.join(types)}, found {name}")
-        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
-            for key in stored.files:
-                first, _, inner = key.partition("/")
-                if inner:
-                    values[first][inner] = stored[key]
-                else:
-                    values[first] = stored[key]
         return types[name](**values)
 
 
@@ -146,4 +131,4 @@ def plain(value: Any) -> Any:
         return f"{value.dist.name}({', '.join(arguments)})"
     if hasattr(value, "mean") and hasattr(value, "cov"):
         return f"{type(value).__name__}(mean={plain(np.asarray(value.mean))}, cov={plain(np.asarray(value.cov))})"
-    return str(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))  # an address says nothing of what is there
