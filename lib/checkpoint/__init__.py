@@ -148,7 +148,10 @@ def opened(folder: Path, basis: dict[str, Any]) -> Iterator[Checkpoint]:
                 for progress in folder.glob("block-*/*/.progress-*"):
                     if progress.with_name(progress.name.rpartition("-")[2]).exists():
                         folders.discard(progress)
-                folders.seal(stored, _joined(folder, folders.unseal(stored), basis) if stored.exists() else basis)
+                before = folders.unseal(stored) if stored.exists() else None
+                now = basis if before is None else _joined(folder, before, basis)
+                if now != before:
+                    folders.seal(stored, now)
         # Of several processes all go by what the first one finds.
         finished = frozenset(path for path in folder.glob("block-*/*/*") if path.name.isdigit())
         yield Checkpoint(folder, team.agreed(finished))

@@ -223,7 +223,7 @@ def _tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         parts = [{n: (v.dims, v.values, v.attrs) for n, v in p.items()} for p in (value.data_vars, value.coords)]
         return {"Dataset": _tree([*parts, value.attrs], arrays)}
     kind = "array" if isinstance(value, np.ndarray) else "number" if isinstance(value, np.generic) else "tensor"
-    array = value.numpy() if kind == "tensor" and hasattr(value, "numpy") else value
+    array = value.detach().cpu().numpy() if kind == "tensor" and hasattr(value, "detach") else value
     if not isinstance(array, np.ndarray | np.generic) or array.dtype.hasobject:
         refuse("value", type(value).__name__, "numbers, texts, arrays, data sets, and lists, tuples and dicts of these")
     arrays[name := str(len(arrays))] = np.asarray(array)
