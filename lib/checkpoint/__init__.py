@@ -45,7 +45,7 @@ def hangs_on(world, regimes: dict, select: Any, settings: dict, sizes: list[int]
     """
     contents = {f.name: provenance.fingerprint(getattr(world, f.name), f.name) for f in fields(world)}
     contents |= {name: provenance.fingerprint(v, name) for name, v in (("world", type(world)), ("select", select))}
-    contents["what the world has read"] = provenance.fingerprint(world.sources(), "sources")
+    contents["data"] = provenance.fingerprint((contents.get("data"), world.sources()), "data")
     modules = [getattr(part, "__module__", None) for part in (type(world), select, *map(type, regimes.values()))]
     used = [name for name in modules if name]
     found = {
