@@ -63,9 +63,8 @@ def recurse(
     inputs_from : "real" or "previous": a conditional world takes its inputs from the original or from the newest data.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
-        same settings, data, code and versions; more generations or more regimes may be asked for later. Without one, a
-        world that trains networks keeps its generations below the folder that LIB_CHECKPOINTS names, and a whole result
-        is found again in the one that LIB_STORE names, if the environment has them.
+        same settings, data, code and versions; more generations or regimes may be asked for later. Without one, a world
+        that trains keeps its generations below the folder in LIB_CHECKPOINTS, a whole result is found in LIB_STORE.
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
@@ -107,12 +106,10 @@ def recurse(
         held = min(block or runs, runs)
         with team.progress(-(-runs // held) * len(labelled) * generations, progress) as bar:
             for index, start in enumerate(range(0, runs, held)):
-                rows = slice(start, min(start + held, runs))
-                shared = None
+                rows, shared = slice(start, min(start + held, runs)), None
                 for position, (label, regime) in enumerate(labelled.items()):
                     streams = Streams(seed, index, regime_key(label) if independent else 0)
-                    some = rows.stop - rows.start
-                    line = _Line(world, regime, streams, some, sizes, names + extras, select, inputs_from)
+                    line = _Line(world, regime, streams, rows.stop - start, sizes, names + extras, select, inputs_from)
                     folder = None if store is None else store.line(index, label, independent)
                     bar.set_description(label, refresh=False)
                     shared = line.first(shared if not independent else None, folder)
