@@ -9,7 +9,7 @@ import types
 import pytest
 import xarray as xr
 
-from lib import checkpoint, distributed, records
+from lib import checkpoint, distributed, provenance, records
 from lib.chapter import display as notebook
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
@@ -73,6 +73,24 @@ def test_calls_have_folders_of_their_own_and_more_generations_go_on(folder, fits
     recurse(WORLD, Replace(), generations=2, **SIZES | {"seed": 6})
     recurse(WORLD, Accumulate(), generations=2, **SIZES)
     assert len(list(folder.iterdir())) == 4
+
+
+def test_sets_that_grow_go_on_too_and_each_schedule_has_its_folder(folder, fits):
+    linear, double = (lambda t: 40 * t), (lambda t: 40 * 2 ** (t - 1))
+    recurse(WORLD, Replace(), generations=2, **SIZES | {"n": linear})
+    recurse(WORLD, Replace(), generations=3, **SIZES | {"n": linear})
+    assert len(fits) == 3 and len(list(folder.iterdir())) == 1
+    recurse(WORLD, Replace(), generations=3, **SIZES | {"n": double})
+    assert len(fits) == 3 + 3 and len(list(folder.iterdir())) == 2
+    recurse(WORLD, Replace(), generations=4, **SIZES | {"n": double})
+    assert len(fits) == 3 + 3 + 1 and len(list(folder.iterdir())) == 2
+
+
+def test_other_code_has_a_folder_of_its_own(folder, fits, monkeypatch):
+    recurse(WORLD, Replace(), generations=2, **SIZES)
+    monkeypatch.setattr(provenance, "version", lambda package: "0.1")
+    recurse(WORLD, Replace(), generations=2, **SIZES)
+    assert len(fits) == 4 and len(list(folder.iterdir())) == 2
 
 
 def test_a_world_that_trains_nothing_is_not_slowed_down(folder):
@@ -154,9 +172,9 @@ def test_the_device_line_of_a_chapter_says_all_of_it(results, monkeypatch):
     chapter = notebook.Chapter(6, {"scale": "laptop"}, {"scale": "laptop"})
     shell = types.SimpleNamespace(user_ns={"chapter": chapter})
     monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
-    monkeypatch.setattr(records, "gpu", lambda: False)
+    monkeypatch.setattr(provenance, "gpu", lambda: False)
     lines = notebook.device_line().splitlines()
-    assert records.device() in lines[0] and "numpy" in lines[0]
+    assert provenance.device() in lines[0] and "numpy" in lines[0]
     assert lines[1].startswith("Expected at scale laptop") and "No GPU" in lines[3]
     shell.user_ns.clear()
     assert len(notebook.device_line().splitlines()) == 1
