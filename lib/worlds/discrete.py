@@ -18,7 +18,7 @@ from lib.errors import among, refuse, share, temperature, whole
 from lib.pool import Counts, Rows
 from lib.streams import child
 from lib.world import Fit, World, all_draws
-from lib.worlds.images.data import word_counts
+from lib.worlds.language.wikipedia import word_counts
 
 MOST_ROWS = 10**8  # explicit samples per run
 

@@ -1,46 +1,19 @@
-"""Embedded data, nothing is downloaded: images with a fixed split, and the words of an encyclopedia.
-
-Larger image sets, which are downloaded or lie in a folder, have a module of their own, `lib.worlds.images.files`.
+"""Image sets by name, each with a fixed split: the embedded digits, and the larger ones of `lib.worlds.images.files`.
 
 The digits are the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998), 13
-writers, 1797 images, as scikit-learn carries it. Texts are in `lib.worlds.language.corpus` and can be had from here.
+writers, 1797 images, as scikit-learn carries it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from lib.errors import among, refuse, share, whole
-from lib.worlds.language.corpus import corpus, text, wikipedia_articles, word_counts
-
-__all__ = ["Images", "corpus", "digits", "images", "split", "text", "thinned", "wikipedia_articles", "word_counts"]
+from lib.worlds.images.files import Images, load
 
 SPLIT_SEED = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled grey images in two disjoint parts.
-
-    `train` and `test` have shape (count, rows, columns), float32 in [0, 1]; labels are class indices, shape (count,).
-    `levels` is the number of equally spaced grey levels that the images use, `names` what the classes are called.
-    """
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
-    levels: int
-    names: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of an image."""
-        return self.train.shape[1:]
 
 
 @cache
@@ -79,33 +52,28 @@ def split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return chosen, np.setdiff1d(np.arange(labels.size), chosen)
 
 
-IMAGES: dict[str, Callable[[], Images]] = {"digits": digits}
-
-
-LARGER = ("mnist", "fashion-mnist", "celeba", "idx:FOLDER")
+KNOWN = ("digits", "mnist", "fashion-mnist", "celeba", "idx:FOLDER")
 
 
 @cache
 def images(name: str, rare: tuple[int, float] | None = None) -> Images:
-    """The image data set of that name, "digits" or one of `lib.worlds.images.files.load`; `rare` thins a class of it out, see `thinned`.
-    ValueError, naming those that are known, for another name."""
+    """The image data set of that name, "digits" or one of `lib.worlds.images.files.load`; `rare` thins a class of it
+    out, see `thinned`. ValueError, naming those that are known, for another name."""
     if rare is not None:
         return thinned(images(name), *rare)
-    if name in IMAGES:
-        return IMAGES[name]()
-    from lib.worlds.images import files as image_data  # it needs this module
-
-    found = image_data.load(name) if isinstance(name, str) else None
+    if name == "digits":
+        return digits()
+    found = load(name) if isinstance(name, str) else None
     if found is None:
-        among("data", name, (*IMAGES, *LARGER))
+        among("data", name, KNOWN)
     return found
 
 
 def thinned(full: Images, label: int, wanted: float) -> Images:
     """The images with class `label` thinned out until it makes up a share `wanted` of each part, all others untouched.
 
-    Which ones stay is drawn once, with a seed of the module. A share of 0 leaves none; ValueError for a share that rounds to
-    none, or that is not below the one the class has.
+    Which ones stay is drawn once, with a seed of the module. A share of 0 leaves none; ValueError for a share that
+    rounds to none, or that is not below the one the class has.
     """
     if whole("rare label", label, 0) >= len(full.names):
         refuse("rare label", label, f"a class from 0 to {len(full.names) - 1}")

@@ -1,7 +1,7 @@
 """Larger image sets: idx files in a folder, MNIST and Fashion-MNIST from OpenML, CelebA through torchvision.
 
-Nothing here runs unless a data set is asked for by name. MNIST: LeCun et al. (1998); Fashion-MNIST: Xiao, Rasul and Vollgraf
-(2017); CelebA: Liu et al. (2015).
+Nothing here runs unless a data set is asked for by name. MNIST: LeCun et al. (1998); Fashion-MNIST: Xiao, Rasul and
+Vollgraf (2017); CelebA: Liu et al. (2015).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import among, refuse
-from lib.worlds.images.data import Images
 
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 DIGITS = tuple("0123456789")
@@ -32,17 +32,38 @@ CELEBA_COUNTS = {"train": 50_000, "test": 10_000}
 CELEBA_ATTRIBUTE = "Eyeglasses"
 
 
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled grey images in two disjoint parts.
+
+    `train` and `test` have shape (count, rows, columns), float32 in [0, 1]; labels are class indices, shape (count,).
+    `levels` is the number of equally spaced grey levels that the images use, `names` what the classes are called.
+    """
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+    levels: int
+    names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.train.shape[1:]
+
+
 def load(name: str) -> Images | None:
     """The image set of that name, None for a name that is not one of these.
 
-    - "mnist", "fashion-mnist": 60 000 and 10 000 images of 28×28 pixels from OpenML through scikit-learn, which caches them.
-      Fashion-MNIST is read from Debian's folder where that is installed.
+    - "mnist", "fashion-mnist": 60 000 and 10 000 images of 28×28 pixels from OpenML through scikit-learn, which caches
+      them. Fashion-MNIST is read from Debian's folder where that is installed.
     - "idx:FOLDER": the four files of the MNIST format in a folder, plain or gzipped; read once by a process.
     - "celeba", "celeba:ATTRIBUTE": faces, grey, 32×32, in two classes, without and with the attribute (Eyeglasses by
       default), through torchvision, which downloads 1.4 GB once into ~/.cache/celeba.
 
-    Errors: ValueError naming file and reason for files that are missing, broken or do not belong together; OSError where a
-    download fails; ModuleNotFoundError without torchvision.
+    Errors: ValueError naming file and reason for files that are missing, broken or do not belong together; OSError
+    where a download fails; ModuleNotFoundError without torchvision.
     """
     kind, _, rest = name.partition(":")
     if kind == "idx" and rest:
@@ -57,7 +78,8 @@ def load(name: str) -> Images | None:
 
 
 def idx_folder(folder: Path, name: str, names: tuple[str, ...] = ()) -> Images:
-    """Both parts of an image set from its four idx files; `name` is what errors call it, `names` what its classes are."""
+    """Both parts of an image set from its four idx files; `name` is what errors call it, `names` what its classes
+    are."""
     if not folder.is_dir():
         refuse("data", name, f"a folder with idx files; there is no folder {folder}")
     parts = {}
@@ -71,8 +93,8 @@ def idx_folder(folder: Path, name: str, names: tuple[str, ...] = ()) -> Images:
 
 
 def read_idx(path: Path, dimensions: int, name: str) -> np.ndarray:
-    """The array of bytes in an idx file, plain or gzipped: two zero bytes, a type, the number of dimensions, each dimension as
-    four bytes (most significant first), then the values."""
+    """The array of bytes in an idx file, plain or gzipped: two zero bytes, a type, the number of dimensions, each
+    dimension as four bytes (most significant first), then the values."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             content = file.read()
@@ -112,7 +134,8 @@ def _find(folder: Path, stem: str, name: str) -> Path:
 
 
 def assembled(train, train_labels, test, test_labels, name: str, names: tuple[str, ...] = ()) -> Images:
-    """Images of bytes with their labels as an `Images` of float32 in [0, 1] with 256 levels, once both parts fit together."""
+    """Images of bytes with their labels as an `Images` of float32 in [0, 1] with 256 levels, once both parts fit
+    together."""
     if train.shape[1:] != test.shape[1:]:
         sizes = ("×".join(map(str, part.shape[1:])) for part in (train, test))
         refuse("data", name, "training and test images of one size; they have {} and {}".format(*sizes))
@@ -158,8 +181,8 @@ def openml(name: str) -> Images:
 def celeba(attribute: str, folder: str | Path = "~/.cache/celeba") -> Images:
     """Faces of CelebA with one attribute as their label: class 0 without it, class 1 with it.
 
-    Grey and 32×32, where Gerstgrasser et al. (2024) have colour: the question here is which faces fade, not how they look. The
-    first 50 000 images of the training part and 10 000 of the test part.
+    Grey and 32×32, where Gerstgrasser et al. (2024) have colour: the question here is which faces fade, not how they
+    look. The first 50 000 images of the training part and 10 000 of the test part.
     """
     name = f"celeba:{attribute}"
     try:

@@ -60,8 +60,9 @@ class Judge:
 def judge(name: str, rare: tuple[int, float] | None = None, binary: bool = False) -> Judge:
     """The judge of a data set: the same one in every call, its classifier trained from a fixed start.
 
-    With `rare` the real images that samples are compared with have that class thinned out (`lib.worlds.images.data.thinned`); the classifier does not:
-    it has to know what it looks for. With `binary` all real images are binarised, each pixel white with its grey level as probability.
+    With `rare` the real images that samples are compared with have that class thinned out
+    (`lib.worlds.images.data.thinned`); the classifier does not: it has to know what it looks for. With `binary` all
+    real images are binarised, each pixel white with its grey level as probability.
     """
     (w1, w2), (b1, b2), scale, accuracy = _classifier(name, binary)
     data = images(name, rare)
@@ -75,8 +76,8 @@ def judge(name: str, rare: tuple[int, float] | None = None, binary: bool = False
 
 @cache
 def _classifier(name: str, binary: bool):
-    """A network with one hidden layer fitted to all of the training part: weights, biases, the factor that gives the hidden layer a
-    total variance of 1, and the share of test images named correctly."""
+    """A network with one hidden layer fitted to all of the training part: weights, biases, the factor that gives the
+    hidden layer a total variance of 1, and the share of test images named correctly."""
     from sklearn.neural_network import MLPClassifier
 
     data = images(name)
@@ -133,9 +134,11 @@ def entropy(shares: np.ndarray) -> np.ndarray:
 
 
 def faded(shares: np.ndarray) -> np.ndarray:
-    """The first generation (1, 2, …) at which each class has less than half of the share it had at generation 1, NaN if it never has.
+    """The first generation (1, 2, …) at which each class has less than half of the share it had at generation 1, NaN if
+    it never has.
 
-    `shares` has shape (generations, classes), as a mean over runs; a class without a share at generation 1 has faded there.
+    `shares` has shape (generations, classes), as a mean over runs; a class without a share at generation 1 has faded
+    there.
     """
     below = shares < FADED * shares[:1]
     below[0] = shares[0] <= 0
@@ -148,5 +151,6 @@ def rare_class(data: xr.Dataset) -> int:
 
 
 def with_rare_share(data: xr.Dataset) -> xr.Dataset:
-    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is rare."""
+    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is
+    rare."""
     return data.assign(rare_share=data["class_shares"].isel({"class": rare_class(data)}))

@@ -23,19 +23,21 @@ RARE = 5  # Zipf's exponent is fitted to tokens that occur at least so often
 class Language(World):
     """A sample is a block of `block` tokens; a training set is `Rows` of shape (runs, blocks, block), int32.
 
-    A model predicts each token of a block from those before it in the block; the first token is conditioned on and not predicted, as
-    the loss of transformers has it. A subclass says how: `log_probabilities`, `next_entropy`, `fit`, `sample`.
+    A model predicts each token of a block from those before it in the block; the first token is conditioned on and not
+    predicted, as the loss of transformers has it. A subclass says how: `log_probabilities`, `next_entropy`, `fit`,
+    `sample`.
 
     Parameters
     ----------
     data : name of the text, see `lib.worlds.language.corpus.text`.
     tokenizer, vocabulary : see `lib.worlds.language.tokenizer.trained`.
     block : tokens in a block.
-    prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in Shumailov et
-        al. (2024), where the given ones are those of the training set; `recurse` says whether these are real ones or the newest
-        synthetic ones (`inputs_from`).
+    prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in
+        Shumailov et al. (2024), where the given ones are those of the training set; `recurse` says whether these are
+        real ones or the newest synthetic ones (`inputs_from`).
     test_blocks : blocks of the test part, from its beginning, that a model is scored on; all if there are no more.
-    score_samples : blocks per run that are written to be scored; with prompts they follow blocks of the validation part.
+    score_samples : blocks per run that are written to be scored; with prompts they follow blocks of the validation
+        part.
     shown : how many of them the extra `samples` returns.
 
     Scores
@@ -43,9 +45,11 @@ class Language(World):
     - `test_perplexity`: exp of the mean −ln P of the predicted tokens of the real test part
     - `bits_per_byte`: the same in bits for each byte of text, by which tokenizers compare
     - `next_entropy`: mean entropy of the next token's distribution on the real test part, nats
-    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of generation 1* of
+    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of
+      generation 1* of
         the same run: what the histograms of Shumailov et al. (2024, Fig. 1b and c) show
-    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see `lib.worlds.language.scores`
+    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see
+      `lib.worlds.language.scores`
 
     Extras: `generated_perplexities` of each written block, and `samples`, the tokens of the first `shown`.
     """
@@ -170,8 +174,8 @@ class Language(World):
         return {name: out[name] for name in names}
 
     def settings(self):
-        """Every setting, and what tells apart texts and tokenizers of the same name. `block` is called `block_tokens`: what `recurse` calls a
-        block is a number of runs."""
+        """Every setting, and what tells apart texts and tokenizers of the same name. `block` is called `block_tokens`:
+        what `recurse` calls a block is a number of runs."""
         digests = {"text_digest": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
         found = super().settings() | digests
         return {"block_tokens" if name == "block" else name: value for name, value in found.items()}
@@ -186,8 +190,9 @@ class Language(World):
 
 
 def generated(world: Language, checkpoint: str | Path) -> dict[str, dict[int, list[list[str]]]]:
-    """The generated sets that a call of `recurse` with this world has left in its checkpoint, as text: by regime, by the generation of the
-    model that wrote the set, for each run the blocks in their order. The last model of a call has written no set.
+    """The generated sets that a call of `recurse` with this world has left in its checkpoint, as text: by regime, by
+    the generation of the model that wrote the set, for each run the blocks in their order. The last model of a call has
+    written no set.
 
     ValueError for a folder that is no checkpoint or belongs to a world of other settings.
     """

@@ -15,26 +15,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from lib.errors import refuse, whole
-from lib.worlds.language.tokenizer import Tokenizer, trained
-from lib.worlds.language.wikipedia import cleaned, wikipedia_articles, word_counts
-
-__all__ = [
-    "TEXTS",
-    "Corpus",
-    "Encoder",
-    "Text",
-    "corpus",
-    "corpus_with",
-    "split_articles",
-    "text",
-    "wikipedia_articles",
-    "word_counts",
-]
+from lib.worlds.language.tokenizer import Tokenizer, learned
+from lib.worlds.language.wikipedia import cleaned, wikipedia_articles
 
 SPLIT_SEED = 0
 HELD_OUT = 0.1  # share of the characters in the validation part, and again in the test part
@@ -57,25 +43,6 @@ class Text:
     source: str
 
 
-class Encoder(Protocol):
-    """What turns a text into tokens: `lib.worlds.language.tokenizer.Tokenizer`, or the tokenizer that comes with a pre-trained model.
-
-    `size`, `end`, `unknown`, `digest`, `token_bytes`, `encode`, `lengths` and `decode` are what they are there.
-    """
-
-    size: int
-    end: int
-    unknown: int | None
-    digest: str
-    token_bytes: np.ndarray
-
-    def encode(self, text: str) -> np.ndarray: ...
-
-    def lengths(self, text: str) -> np.ndarray: ...
-
-    def decode(self, ids: np.ndarray) -> str: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as blocks of token ids: `train`, `validation` and `test` have shape (count, block), int32, read-only.
@@ -86,17 +53,12 @@ class Corpus:
     """
 
     text: Text
-    tokenizer: Encoder
+    tokenizer: Tokenizer
     block: int
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     lengths: np.ndarray
-
-    @property
-    def test_bytes(self) -> int:
-        """UTF-8 bytes of the predicted tokens of the test part: all but the first of each block."""
-        return int(self.lengths[:, 1:].sum())
 
     def bits_per_byte(self, nats: np.ndarray) -> np.ndarray:
         """Bits for each byte of text, from −ln P of the predicted tokens of the first blocks of the test part: (...,
@@ -113,10 +75,6 @@ class Corpus:
         if self.tokenizer.unknown is not None:
             spelled = 8 * int(lengths[self.test[:blocks, 1:] == self.tokenizer.unknown].sum())
         return (nats.sum(axis=(-2, -1)) / math.log(2) + spelled) / int(lengths.sum())
-
-    def bytes_of(self, tokens: np.ndarray) -> np.ndarray:
-        """UTF-8 bytes of each token of any text in this vocabulary, in the shape of `tokens`; see `Tokenizer.token_bytes`."""
-        return self.tokenizer.token_bytes[tokens]
 
 
 def text(name: str) -> Text:
@@ -149,7 +107,7 @@ def corpus(name: str, tokenizer: str, vocabulary: int | None, block: int) -> Cor
     ----------
     name : see `text`.
     tokenizer : "bpe" or "words", see `lib.worlds.language.tokenizer.Tokenizer`.
-    vocabulary : entries, see `lib.worlds.language.tokenizer.trained`.
+    vocabulary : entries, see `lib.worlds.language.tokenizer.learned`.
     block : tokens in a block, at least 2; each part must fill at least one.
     """
     return _corpus(text(name), tokenizer, vocabulary, whole("block", block, 2))
@@ -157,7 +115,7 @@ def corpus(name: str, tokenizer: str, vocabulary: int | None, block: int) -> Cor
 
 @cache
 def _tokenizer(content: Text, kind: str, vocabulary: int | None) -> Tokenizer:
-    return trained(kind, content.train, vocabulary)
+    return learned(kind, content.train, vocabulary)
 
 
 def _corpus(content: Text, kind: str, vocabulary: int | None, block: int) -> Corpus:
@@ -165,7 +123,7 @@ def _corpus(content: Text, kind: str, vocabulary: int | None, block: int) -> Cor
 
 
 @cache
-def corpus_with(content: Text, tokenizer: Encoder, block: int) -> Corpus:
+def corpus_with(content: Text, tokenizer: Tokenizer, block: int) -> Corpus:
     """A text in blocks of `block` tokens of any tokenizer; made once."""
     parts = {}
     for part in ("train", "validation", "test"):
@@ -257,7 +215,8 @@ def _wikitext() -> Text:
 
 
 def _wikitext_articles(lines: Iterable[str]) -> list[str]:
-    """Lines as published, blanks at their ends and empty lines left out, an article from one title " = Title = " to the next."""
+    """Lines as published, blanks at their ends and empty lines left out, an article from one title " = Title = " to the
+    next."""
     articles: list[list[str]] = []
     for line in map(str.strip, lines):
         if not articles or re.fullmatch(r"= [^=].* =", line):

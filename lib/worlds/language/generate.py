@@ -9,8 +9,8 @@ from lib.worlds.language.decoder import EPSILON, ROTARY_BASE, Decoder
 
 
 def exported(network: Decoder) -> torch.nn.Module:
-    """The same model in transformers: `GPT2LMHeadModel`, or `MistralForCausalLM`, which is LLaMA's arithmetic with attention to the last
-    `context` positions only. Logits agree up to rounding."""
+    """The same model in transformers: `GPT2LMHeadModel`, or `MistralForCausalLM`, which is LLaMA's arithmetic with
+    attention to the last `context` positions only. Logits agree up to rounding."""
     import transformers
 
     shape, weights = network.shape, network.state_dict()
@@ -81,7 +81,8 @@ def beam_search(
     repetition_penalty: float = 1.0,
     dtype: torch.dtype = torch.float32,
 ) -> np.ndarray:
-    """The `new` tokens after each prompt that a beam search of that width finds: (count, length) to (count, new), int32."""
+    """The `new` tokens after each prompt that a beam search of that width finds: (count, length) to (count, new),
+    int32."""
     settings = {"num_beams": beams, "do_sample": False, "repetition_penalty": repetition_penalty}
     return _continued(model, prompts, new, dtype, beams, settings)
 

@@ -25,7 +25,8 @@ CHUNK = 2**19  # logits held at once when text is scored or written on the CPU: 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs, vocabulary)."""
+    """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs,
+    vocabulary)."""
 
     networks: tuple[dict[str, torch.Tensor], ...]
     starts: np.ndarray
@@ -46,16 +47,16 @@ class Trained(Language):
     Parameters
     ----------
     steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
-    epochs : if given, passes over the training set instead, so that steps grow with the data; a fit takes epochs × blocks / batch steps,
-        rounded, at least 1.
+    epochs : if given, passes over the training set instead, so that steps grow with the data; a fit takes epochs ×
+        blocks / batch steps, rounded, at least 1.
     batch : blocks in a step.
     rate : highest learning rate of AdamW.
-    stop : "last" keeps the weights of the last step, "best" those with the lowest loss on the validation part of the *real* text, looked at
-        after each pass, as Shumailov et al. (2024) choose the model that writes the next set.
+    stop : "last" keeps the weights of the last step, "best" those with the lowest loss on the validation part of the
+        *real* text, looked at after each pass, as Shumailov et al. (2024) choose the model that writes the next set.
     temperature, top_p : of sampling, see `lib.worlds.language.decoder.sample`.
     beams : 1 samples; more is a beam search of that width, which is deterministic and needs prompts.
-    repetition_penalty : divides the positive logits of tokens that occurred before and multiplies the negative ones (Keskar et al. 2019); 1 is
-        none. With a beam search only.
+    repetition_penalty : divides the positive logits of tokens that occurred before and multiplies the negative ones
+        (Keskar et al. 2019); 1 is none. With a beam search only.
     device : "auto" (a GPU if there is one), "cpu" or "cuda".
     dtype : of matrix products: "auto" (bfloat16 on a GPU, else float32), "float32" or "bfloat16".
     """
@@ -138,7 +139,8 @@ class Trained(Language):
         return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
 
     def network(self, found: dict[str, torch.Tensor] | None) -> torch.nn.Module:
-        """A network on its device, with the weights `found`; None: those that a fit starts from, if all fits start from the same ones."""
+        """A network on its device, with the weights `found`; None: those that a fit starts from, if all fits start from
+        the same ones."""
         raise NotImplementedError
 
     def logits(self, network: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -204,8 +206,8 @@ class Trained(Language):
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
 
     def validation_loss(self, model: Weights) -> np.ndarray:
-        """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part: (runs,). What
-        `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
+        """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part:
+        (runs,). What `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
         return np.array([self._loss_on_validation(network) for network in self.networks(model)])
 
     def networks(self, model: Weights) -> Iterator[torch.nn.Module]:

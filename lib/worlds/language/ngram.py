@@ -31,8 +31,9 @@ class NGram(Language):
         training part of the embedded text; all others are `<unk>`, to the model a word like any other. It takes byte
         pairs as well.
     order : tokens in the longest n-gram, from 1 to `block`.
-    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.worlds.language.ngram_counts.Level`. Under Kneser–Ney the longest
-        history that a token has counts occurrences, the shorter ones count the different tokens before an n-gram.
+    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.worlds.language.ngram_counts.Level`. Under
+        Kneser–Ney the longest history that a token has counts occurrences, the shorter ones count the different tokens
+        before an n-gram.
 
     The other parameters, scores and extras are those of `Language`. Prompts are seen as far back as order − 1 tokens.
 

@@ -1,4 +1,5 @@
-"""The pre-trained world: fine-tuning through transformers, as Shumailov et al. (2024) do for their second and third result."""
+"""The pre-trained world: fine-tuning through transformers, as Shumailov et al. (2024) do for their second and third
+result."""
 
 from __future__ import annotations
 
@@ -19,26 +20,27 @@ from lib.worlds.language.neural import Trained
 class Pretrained(Trained):
     """A pre-trained causal model that every fit starts from again, with its own tokenizer.
 
-    The defaults are the protocol of the paper: blocks of 64 tokens, 5 epochs, the weights with the lowest validation loss, and a beam search
-    of width 5 that writes the next 64 tokens after each block of the training set, which keeps its size. Two memories of real data are part of
-    it: the weights from which every generation starts, and the real blocks that it is prompted with (`inputs_from="previous"` of
-    `recurse` takes the newest synthetic ones).
+    The defaults are the protocol of the paper: blocks of 64 tokens, 5 epochs, the weights with the lowest validation
+    loss, and a beam search of width 5 that writes the next 64 tokens after each block of the training set, which keeps
+    its size. Two memories of real data are part of it: the weights from which every generation starts, and the real
+    blocks that it is prompted with (`inputs_from="previous"` of `recurse` takes the newest synthetic ones).
 
-    With `beams=1` blocks are drawn by the library's sampling at a temperature, with `prompts=False` from nothing: the first token is drawn
-    from those that begin the blocks of the training set. Dropout is what the model's configuration says.
+    With `beams=1` blocks are drawn by the library's sampling at a temperature, with `prompts=False` from nothing: the
+    first token is drawn from those that begin the blocks of the training set. Dropout is what the model's configuration
+    says.
 
-    The weights of every run are kept in the memory of the CPU, in float32: half a gigabyte a run for the paper's 125 million parameters, which
-    take a GPU to be trained.
+    The weights of every run are kept in the memory of the CPU, in float32: half a gigabyte a run for the paper's 125
+    million parameters, which take a GPU to be trained.
 
     Parameters
     ----------
-    model : "facebook/opt-125m", the paper's, or another of the hub, where the network allows; "smollm2-135m" with no network; a folder. See
-        `lib.worlds.language.hub.model`, also for errors.
+    model : "facebook/opt-125m", the paper's, or another of the hub, where the network allows; "smollm2-135m" with no
+        network; a folder. See `lib.worlds.language.hub.model`, also for errors.
     tokenizer, vocabulary : "own" and None; nothing else is allowed.
     rate : the default is that of transformers' trainer.
 
-    The other parameters, scores and extras are those of `Trained` and `Language`. ValueError for blocks longer than the model's context;
-    with prompts a prompt and what follows it have to fit.
+    The other parameters, scores and extras are those of `Trained` and `Language`. ValueError for blocks longer than the
+    model's context; with prompts a prompt and what follows it have to fit.
     """
 
     model: str = "facebook/opt-125m"

@@ -98,7 +98,8 @@ def mean_log(a: np.ndarray, least: int) -> np.ndarray:
 
 
 def gram_ids(tokens: np.ndarray, order: int) -> np.ndarray:
-    """A number for every n-gram, equal for equal ones: (runs, count, block) to (runs, count, block − order + 1), int64."""
+    """A number for every n-gram, equal for equal ones: (runs, count, block) to (runs, count, block − order + 1),
+    int64."""
     order = whole("order", order, 1)
     if order > tokens.shape[2]:
         refuse("order", order, f"at most the {tokens.shape[2]} tokens of a block")

@@ -1,7 +1,7 @@
 """One training loop for every language model: AdamW on next-token prediction, with progress kept within a long fit.
 
-Several GPUs train one model through `accelerate launch`, see `lib.distributed`: each process then takes its part of every batch and gradients
-are averaged.
+Several GPUs train one model through `accelerate launch`, see `lib.distributed`: each process then takes its part of
+every batch and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ NOISE = 2**40  # the stream of dropout: no pass over the data has that number
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a fit proceeds: its optimiser steps, blocks per step, the highest learning rate and the weight decay of AdamW.
+    """How a fit proceeds: its optimiser steps, blocks per step, the highest learning rate and the weight decay of
+    AdamW.
 
     The rate rises linearly over the first twentieth of the steps and falls linearly to zero.
     """
@@ -94,13 +95,15 @@ def train(
     watch: Callable[[nn.Module], float] | None = None,
     scratch: Path | None = None,
 ) -> None:
-    """Train `network` in place, on the device where it is, to predict each token of `blocks` (count, length) from those before.
+    """Train `network` in place, on the device where it is, to predict each token of `blocks` (count, length) from those
+    before.
 
-    `watch`, if given, is a loss that is computed after every pass over the blocks, and the weights of its lowest value are what
-    remains (early stopping). `scratch` is a folder for weights, optimiser and step, renewed every five minutes; a call that finds
-    it goes on from there and ends as an unbroken one would.
+    `watch`, if given, is a loss that is computed after every pass over the blocks, and the weights of its lowest value
+    are what remains (early stopping). `scratch` is a folder for weights, optimiser and step, renewed every five
+    minutes; a call that finds it goes on from there and ends as an unbroken one would.
 
-    Dropout, in a network that has some, draws from a stream of its own at every step. Torch's own random state stays as it was.
+    Dropout, in a network that has some, draws from a stream of its own at every step. Torch's own random state stays as
+    it was.
     """
     device = next(network.parameters()).device
     accelerator = _team(device, schedule.batch)

@@ -1,4 +1,5 @@
-"""The transformer world: decoders trained from scratch, or from one base that a disjoint part of the text has trained."""
+"""The transformer world: decoders trained from scratch, or from one base that a disjoint part of the text has
+trained."""
 
 from __future__ import annotations
 
@@ -23,18 +24,21 @@ BASE_SEED = 0
 
 @dataclass(frozen=True)
 class Transformer(Trained):
-    """A decoder of its own for each run; see `lib.worlds.language.decoder` for the two families and `SIZES` for named sizes.
+    """A decoder of its own for each run; see `lib.worlds.language.decoder` for the two families and `SIZES` for named
+    sizes.
 
-    Each fit starts from fresh weights, or from a base that was trained once on the last `base_blocks` of the training part, which
-    `real` then never hands out: a pre-trained model in miniature. All runs share the base, as all seeds of Shumailov et al. (2024) share theirs.
+    Each fit starts from fresh weights, or from a base that was trained once on the last `base_blocks` of the training
+    part, which `real` then never hands out: a pre-trained model in miniature. All runs share the base, as all seeds of
+    Shumailov et al. (2024) share theirs.
 
-    A block that is sampled without a prompt begins with a token drawn from those that begin the blocks of the training set. A
-    llama-like decoder attends to the last `block` tokens: after a prompt of a whole block no token is farther away than in training.
+    A block that is sampled without a prompt begins with a token drawn from those that begin the blocks of the training
+    set. A llama-like decoder attends to the last `block` tokens: after a prompt of a whole block no token is farther
+    away than in training.
 
     Parameters
     ----------
-    family, width, layers, heads, hidden : see `lib.worlds.language.decoder.Architecture`; hidden=None is 4·width for gpt2 and 8/3·width, rounded up to
-        a multiple of 32, for llama.
+    family, width, layers, heads, hidden : see `lib.worlds.language.decoder.Architecture`; hidden=None is 4·width for
+        gpt2 and 8/3·width, rounded up to a multiple of 32, for llama.
     base_blocks : blocks that the base is trained on; 0 for fresh weights in every fit.
     base_steps, base_rate : steps and learning rate of the base.
     """
@@ -144,9 +148,10 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**62)))
 
 
-# Named sizes: settings of a Transformer. `laptop` is the default. Those from gpt2-9M on have the families and the numbers of
-# parameters of Gerstgrasser et al. (2024), who do not print widths and depths; these are ours. The sizes between are for the
-# embedded text; the sweep book/sweeps/language-size.yaml compares them by their loss on its validation part.
+# Named sizes: settings of a Transformer. `laptop` is the default. Those from gpt2-9M on have the families and the
+# numbers of parameters of Gerstgrasser et al. (2024), who do not print widths and depths; these are ours. The sizes
+# between are for the embedded text; the sweep book/sweeps/language-size.yaml compares them by their loss on its
+# validation part.
 SIZES: dict[str, dict[str, Any]] = {
     "laptop": {},
     "llama-1M": {"width": 160, "layers": 3},

@@ -1,4 +1,5 @@
-"""Weights of networks: copied out, put back and stored, with errors that say what does not fit or could not be written."""
+"""Weights of networks: copied out, put back and stored, with errors that say what does not fit or could not be
+written."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """Molecules and the law of their shapes: conformers drawn with RDKit's MMFF94 force field; nothing is downloaded.
 
-*Truth*, exactly: the heavy atoms of a molecule in vacuum at a stated temperature. Its atoms, hydrogens included, have the
-Boltzmann density exp(−E/kT) of the MMFF94 energy E (Halgren 1996); the hydrogens are then left out, so what remains is a
-marginal density. Mirror images are equally probable, and so are relabellings of equivalent atoms: every conformer is mirrored
-with probability ½, so that a chiral molecule is there as its racemate, and relabelled by a random symmetry. ETKDG conformers relaxed by the force field alone (Riniker and Landrum 2015) would be a
-handful of points, which have no tails to lose; they are where the chains start here.
+*Truth*, exactly: the heavy atoms of a molecule in vacuum at a stated temperature. Its atoms, hydrogens included, have
+the Boltzmann density exp(−E/kT) of the MMFF94 energy E (Halgren 1996); the hydrogens are then left out, so what remains
+is a marginal density. Mirror images are equally probable, and so are relabellings of equivalent atoms: every conformer
+is mirrored with probability ½, so that a chiral molecule is there as its racemate, and relabelled by a random symmetry.
+ETKDG conformers relaxed by the force field alone (Riniker and Landrum 2015) would be a handful of points, which have no
+tails to lose; they are where the chains start here.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ STEP = 0.035  # Å, of the leapfrog; divided by the fourth root of the number of
 class Molecule:
     """A molecule without coordinates. Indices count heavy atoms, which come first where hydrogens are present.
 
-    `elements` has one symbol for each heavy atom. `bonds` (b, 2) and `torsions` (m, 4), one for each rotatable bond, are atom
-    indices; `symmetries` (k, atoms) all relabellings that leave the bonds as they are. `full` is RDKit's molecule with
-    hydrogens, without conformers.
+    `elements` has one symbol for each heavy atom. `bonds` (b, 2) and `torsions` (m, 4), one for each rotatable bond,
+    are atom indices; `symmetries` (k, atoms) all relabellings that leave the bonds as they are. `full` is RDKit's
+    molecule with hydrogens, without conformers.
     """
 
     name: str
@@ -79,8 +80,8 @@ def rdkit():
 
 @cache
 def molecule(name: str) -> Molecule:
-    """The molecule of that name, or of that SMILES. ValueError, saying why, for one that cannot be parsed, is in several
-    pieces, has no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
+    """The molecule of that name, or of that SMILES. ValueError, saying why, for one that cannot be parsed, is in
+    several pieces, has no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
     Chem = rdkit()
     from rdkit import rdBase
     from rdkit.Chem import rdForceFieldHelpers
@@ -109,7 +110,8 @@ def molecule(name: str) -> Molecule:
 
 
 def _end(heavy, a: int, b: int) -> int:
-    """The neighbour of `a` that a torsion about the bond a–b is read from: along the chain where it goes on, as is usual."""
+    """The neighbour of `a` that a torsion about the bond a–b is read from: along the chain where it goes on, as is
+    usual."""
     others = [n for n in heavy.GetAtomWithIdx(a).GetNeighbors() if n.GetIdx() != b]
     return min(others, key=lambda n: (-n.GetDegree(), n.GetIdx())).GetIdx()
 
@@ -118,8 +120,8 @@ def _end(heavy, a: int, b: int) -> int:
 def conformers(name: str, count: int = 4000, temperature: float = 300.0) -> Conformers:
     """`count` conformers to train on and HELD_OUT others to test on, the same in every call with the same RDKit.
 
-    Kept in memory, and on disk in the folder that LIB_CACHE names if it is set: many processes then need them only once.
-    Errors of `molecule`, and ValueError for a wrong count or temperature.
+    Kept in memory, and on disk in the folder that LIB_CACHE names if it is set: many processes then need them only
+    once. Errors of `molecule`, and ValueError for a wrong count or temperature.
     """
     count = whole("conformers", count, 1)
     if not (isinstance(temperature, int | float) and 0 < temperature < np.inf):
@@ -197,11 +199,12 @@ class ForceField:
 def boltzmann(
     molecule: Molecule, starts: np.ndarray, kept: int, temperature: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Markov chains with the density exp(−E/kT) of all atoms: shape (chains, kept, all atoms, 3), one chain for each start.
+    """Markov chains with the density exp(−E/kT) of all atoms: shape (chains, kept, all atoms, 3), one chain for each
+    start.
 
-    A round is one hybrid Monte Carlo move (Duane et al. 1987), which moves all atoms a little, and TWISTS turns of one side
-    of a random rotatable bond by a random angle, which cross barriers. Each is accepted by Metropolis's rule, so the density
-    is exact whatever the step.
+    A round is one hybrid Monte Carlo move (Duane et al. 1987), which moves all atoms a little, and TWISTS turns of one
+    side of a random rotatable bond by a random angle, which cross barriers. Each is accepted by Metropolis's rule, so
+    the density is exact whatever the step.
     """
     field, x = ForceField(molecule.full), starts
     scale = 1 / (BOLTZMANN * temperature)
@@ -223,7 +226,8 @@ def boltzmann(
 
 def _moved(field, scale, x, energy, rng):
     """One hybrid Monte Carlo move with unit masses: fresh momenta, leapfrog steps, Metropolis's rule."""
-    # Varied, so that no mode of vibration comes back to where it was; the fourth root keeps the acceptance about the same.
+    # Varied, so that no mode of vibration comes back to where it was; the fourth root keeps the acceptance about the
+    # same.
     step = rng.uniform(0.8, 1.2) * STEP * x.shape[1] ** -0.25
     momentum = rng.standard_normal(x.shape)
     kinetic = 0.5 * (momentum**2).sum(axis=(1, 2))

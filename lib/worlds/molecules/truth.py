@@ -35,29 +35,34 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the energies, in `energy_quantil
 
 @dataclass(frozen=True)
 class ConformerModel:
-    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.molecules.diffusion.initial` for names and shapes."""
+    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.molecules.diffusion.initial`
+    for names and shapes."""
 
     weights: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Conformers(World):
-    """Diffusion models over the heavy atoms of one molecule, one per run, trained together as one stacked tensor program.
+    """Diffusion models over the heavy atoms of one molecule, one per run, trained together as one stacked tensor
+    program.
 
-    The formulation is that of Karras et al. (2022): one network removes noise of any level σ, and a sample starts as noise and
-    follows the probability-flow equation to σ = 0 in `sampler_steps` Heun steps. The network is a function of distances
-    between atoms, and what it returns are forces along the lines between them,
+    The formulation is that of Karras et al. (2022): one network removes noise of any level σ, and a sample starts as
+    noise and follows the probability-flow equation to σ = 0 in `sampler_steps` Heun steps. The network is a function of
+    distances between atoms, and what it returns are forces along the lines between them,
 
         x̂ᵢ = yᵢ / (1 + σ²) + σ / √(1 + σ²) Σⱼ fᵢⱼ(d, σ) (yᵢ − yⱼ) / dᵢⱼ,        fᵢⱼ = fⱼᵢ,
 
-    so that translating, rotating or reflecting the noisy atoms does the same to the clean ones. Nothing is lost by it: the score
-    of any density that does not change under these has this form, by the chain rule, and the best denoiser follows from the
-    score. Atoms are told apart by their place in the distance vector, since the model knows one molecule only.
+    so that translating, rotating or reflecting the noisy atoms does the same to the clean ones. Nothing is lost by it:
+    the score of any density that does not change under these has this form, by the chain rule, and the best denoiser
+    follows from the score. Atoms are told apart by their place in the distance vector, since the model knows one
+    molecule only.
 
-    Hydrogens are left out. Those of one carbon can change places, so that a model of labelled atoms would have to learn every
-    labelling: for butane 14 atoms gave worse shapes than 4, at several times the cost. Scores that need hydrogens place them.
+    Hydrogens are left out. Those of one carbon can change places, so that a model of labelled atoms would have to learn
+    every labelling: for butane 14 atoms gave worse shapes than 4, at several times the cost. Scores that need hydrogens
+    place them.
 
-    Molecules are not stacked with each other: they differ in the number of atoms, and padding would cost more than it saves.
+    Molecules are not stacked with each other: they differ in the number of atoms, and padding would cost more than it
+    saves.
 
     Parameters
     ----------
@@ -68,24 +73,27 @@ class Conformers(World):
     batch : examples per step and run, drawn uniformly with replacement.
     rate : highest learning rate of Adam; it rises for a twentieth of the steps and then falls linearly to 0.
     sampler_steps : Heun steps of a sample; each but the last costs two evaluations of the network.
-    score_samples : samples per run that are scored; `energies` of them also by energy, and twice as many as `references` also by
-        alignment with so many true conformers.
+    score_samples : samples per run that are scored; `energies` of them also by energy, and twice as many as
+        `references` also by alignment with so many true conformers.
     shown : how many of the scored samples the extra `conformers` returns.
-    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs, or
-        another device, changes the last digits and, through training, more than those.
+    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
+        or another device, changes the last digits and, through training, more than those.
 
     Scores
     ------
-    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what training
-      aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because noise hides the truth
-    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable bonds
+    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what
+      training aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because
+      noise hides the truth
+    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable
+      bonds
     - `coverage_recall`, `matching_recall`, `coverage_precision`, `matching_precision`: see
-      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of `lib.worlds.molecules.scores.threshold`
+      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of
+      `lib.worlds.molecules.scores.threshold`
     - `energy_excess`: median MMFF94 energy of samples, hydrogens relaxed, minus that of true conformers, kcal/mol
     - `valid_share`: share of samples with valid geometry, see `lib.worlds.molecules.scores.bounds`
 
-    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth) and
-    `conformers` (Å).
+    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth)
+    and `conformers` (Å).
     """
 
     molecule: str = "butane"
@@ -220,7 +228,8 @@ class Conformers(World):
 
     @torch.no_grad()
     def _test_error(self, model: ConformerModel) -> np.ndarray:
-        """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's size."""
+        """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's
+        size."""
         weights, test = self._tensors(model.weights), self._truth.test.swapaxes(1, 2).copy()
         size = math.sqrt((test**2).sum() / (3 * (test.shape[2] - 1) * len(test)))
         noise = normal([np.random.default_rng(molecules.SEED)], test.shape)
