@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lib.checkpoint import Checkpoint
-from lib.errors import refuse, whole
+from lib.errors import flag, refuse, whole
 from lib.pool import Rows
 from lib.streams import child
 from lib.world import Score, World
@@ -74,12 +74,12 @@ class Language(World):
         "zipf_exponent": Score("tail", "more", "exponent of Zipf's law of what is written"),
     }
     extras = {"generated_perplexities": ("sample",), "samples": ("shown", "token")}
-    batches = (Rows,)
     compares = True
 
     def __post_init__(self):
         for name, least in (("block", 2), ("test_blocks", 1), ("score_samples", 1), ("shown", 1)):
-            whole(name, getattr(self, name), least)
+            self._set(**{name: whole(name, getattr(self, name), least)})
+        flag("prompts", self.prompts)
         if self.shown > self.score_samples:
             refuse("shown", self.shown, f"at most score_samples={self.score_samples}")
         _ = self.corpus
@@ -105,18 +105,14 @@ class Language(World):
         if not self.deterministic:
             return
         if not self.prompts:
-            refuse(
-                *self._decoding(),
-                "prompts=True: without prompts a deterministic decoder writes one block again and again",
-            )
+            allowed = "prompts=True: without prompts a deterministic decoder writes one block again and again"
+            refuse(*self._decoding(), allowed)
         for demand in demands:
             most = max(demand.synthetic)
             if most > sizes[0]:
-                refuse(
-                    *self._decoding(),
-                    f"sampling at a temperature with {demand.label}, which asks for {most} blocks: a deterministic decoder continues "
-                    f"each of the {sizes[0]} prompts in one way only, the others would be copies",
-                )
+                allowed = f"sampling at a temperature with {demand.label}, which asks for {most} blocks: a deterministic "
+                allowed += f"decoder continues each of the {sizes[0]} prompts in one way only, the others would be copies"
+                refuse(*self._decoding(), allowed)
 
     def _decoding(self) -> tuple[str, Any]:
         return self.deterministic, getattr(self, self.deterministic)
@@ -145,10 +141,8 @@ class Language(World):
     def score(self, model, rng, names, first=None):
         """See the class. `first` is the model of generation 1, of the same runs; None where it is `model` itself."""
         out = {}
-        runs = self.runs_of(model)
-        test = np.broadcast_to(
-            self.corpus.test[: self.test_blocks], (runs, *self.corpus.test[: self.test_blocks].shape)
-        )
+        test = self.corpus.test[: self.test_blocks]
+        test = np.broadcast_to(test, (model.runs, *test.shape))
         if {"test_perplexity", "bits_per_byte"} & set(names):
             nats = -self.log_probabilities(model, test)
             out["test_perplexity"] = np.exp(nats.mean(axis=(1, 2), dtype=float))
@@ -157,7 +151,7 @@ class Language(World):
             out["next_entropy"] = self.next_entropy(model, test)
         if set(names) - set(out):
             validation = self.corpus.validation
-            given = np.broadcast_to(validation, (runs, *validation.shape))
+            given = np.broadcast_to(validation, (model.runs, *validation.shape))
             tokens = self.sample(
                 model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng
             ).values
@@ -180,10 +174,6 @@ class Language(World):
         digests = {"text_digest": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
         found = super().settings() | digests
         return {"block_tokens" if name == "block" else name: value for name, value in found.items()}
-
-    def runs_of(self, model: Any) -> int:
-        """How many runs a model holds."""
-        return model.runs
 
     @property
     def _frequencies(self) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from lib import distributed as team
-from lib.errors import among, refuse, whole
+from lib.errors import among, number, refuse, share, whole
 from lib.pool import Rows, merged
 from lib.world import Fit
 from lib.worlds.language import weights
@@ -73,37 +72,26 @@ class Trained(Language):
     device: str = "auto"
     dtype: str = "auto"
 
-    model_type = Weights
     random = ("fit", "score")
     long_fits = True
     trained = True
 
     def __post_init__(self):
         for name in ("steps", "batch", "beams"):
-            whole(name, getattr(self, name), 1)
-        for name, least in (("rate", 0), ("temperature", -1), ("top_p", 0), ("repetition_penalty", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
-                refuse(name, value, "a positive number" if least == 0 else "a number, 0 or above")
-        if self.temperature < 0:
-            refuse("temperature", self.temperature, "a number, 0 or above")
-        if self.top_p > 1:
-            refuse("top_p", self.top_p, "a share, at most 1")
-        if self.epochs is not None and not (isinstance(self.epochs, int | float) and 0 < self.epochs < math.inf):
-            refuse("epochs", self.epochs, "None or a positive number of passes")
+            self._set(**{name: whole(name, getattr(self, name), 1)})
+        for name in ("rate", "top_p", "repetition_penalty", *(() if self.epochs is None else ("epochs",))):
+            self._set(**{name: number(name, getattr(self, name), above=0)})
+        self._set(temperature=number("temperature", self.temperature))
+        share("top_p", self.top_p)
         among("stop", self.stop, ("last", "best"))
         among("dtype", self.dtype, ("auto", "float32", "bfloat16"))
         among("device", self.device, ("auto", "cpu", "cuda"))
         if self.beams > 1 and (self.temperature != 1 or self.top_p < 1):
-            refuse(
-                "beams",
-                self.beams,
-                "1 with a temperature or top_p: a beam search follows the model's own probabilities",
-            )
+            allowed = "1 with a temperature or top_p: a beam search follows the model's own probabilities"
+            refuse("beams", self.beams, allowed)
         if self.beams == 1 and self.repetition_penalty != 1:
-            refuse(
-                "repetition_penalty", self.repetition_penalty, "1 with beams=1: the penalty belongs to a beam search"
-            )
+            allowed = "1 with beams=1: the penalty belongs to a beam search"
+            refuse("repetition_penalty", self.repetition_penalty, allowed)
         device_of(self.device)
         super().__post_init__()
 

@@ -51,12 +51,11 @@ class NGram(Language):
     order: int = 3
     smoothing: str = "kneser-ney"
 
-    model_type = GramModel
     random = ("score",)
 
     def __post_init__(self):
         super().__post_init__()
-        whole("order", self.order, 1)
+        self._set(order=whole("order", self.order, 1))
         if self.order > self.block:
             refuse("order", self.order, f"at most the {self.block} tokens of a block")
         among("smoothing", self.smoothing, ("witten-bell", "kneser-ney"))
@@ -66,7 +65,7 @@ class NGram(Language):
         model = counted(values, self.order, self.corpus.tokenizer.size, self.smoothing)
         return Fit(model, 1, values[0].size)
 
-    def log_probabilities(self, model, tokens):
+    def log_probabilities(self, model: GramModel, tokens):
         rows = max(1, CHUNK // (tokens.shape[0] * tokens.shape[2]))
         parts = [tokens[:, k : k + rows] for k in range(0, tokens.shape[1], rows)]
         return np.concatenate([np.log(probabilities(model, part)[:, :, 1:]) for part in parts], axis=1)
@@ -82,7 +81,7 @@ class NGram(Language):
             total += entropies(model, length + 1, flat).reshape(runs, -1).sum(axis=1)
         return total / (count * (block - 1))
 
-    def sample(self, model, size, inputs, rng):
+    def sample(self, model: GramModel, size, inputs, rng):
         streams = rng.spawn(model.runs)
         histories = [np.repeat(np.arange(model.runs), size)]
         if inputs is not None and self.order > 1:

@@ -119,31 +119,28 @@ def train(
     tokens = torch.from_numpy(np.array(blocks)).to(device)
     saved = time.monotonic()
     noise = int(child(rng, NOISE).integers(2**62)) + (0 if accelerator is None else accelerator.process_index)
-    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     network.train()
-    for step in range(start, schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * schedule.factor(step)
-        torch.manual_seed(noise + step * team.size())
-        index = torch.from_numpy(batches(rng, len(blocks), schedule.batch, step)[share]).to(device)
-        rows = tokens[index].long()
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            predicted = logits(forward, rows[:, :-1])
-        loss = F.cross_entropy(predicted.flatten(0, 1).float(), rows[:, 1:].flatten())
-        loss.backward() if accelerator is None else accelerator.backward(loss)
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimiser.step()
-        optimiser.zero_grad()
-        if keeper is not None and ((step + 1) % every == 0 or step + 1 == schedule.steps):
-            network.eval()
-            keeper.look(network)
-            network.train()
-        if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and team.first():
-            _save(scratch, network, optimiser, keeper, schedule, step + 1)
-            saved = time.monotonic()
-    torch.set_rng_state(kept[0])
-    if kept[1] is not None:
-        torch.cuda.set_rng_state(kept[1], device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for step in range(start, schedule.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate * schedule.factor(step)
+            torch.manual_seed(noise + step * team.size())
+            index = torch.from_numpy(batches(rng, len(blocks), schedule.batch, step)[share]).to(device)
+            rows = tokens[index].long()
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                predicted = logits(forward, rows[:, :-1])
+            loss = F.cross_entropy(predicted.flatten(0, 1).float(), rows[:, 1:].flatten())
+            loss.backward() if accelerator is None else accelerator.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimiser.step()
+            optimiser.zero_grad()
+            if keeper is not None and ((step + 1) % every == 0 or step + 1 == schedule.steps):
+                network.eval()
+                keeper.look(network)
+                network.train()
+            if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and team.first():
+                _save(scratch, network, optimiser, keeper, schedule, step + 1)
+                saved = time.monotonic()
     if keeper is not None:
         weights.restore(network, keeper.weights)
     if accelerator is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lib.errors import refuse, whole
+from lib.errors import number, refuse, whole
 from lib.streams import child
 from lib.worlds.language import decoder, weights
 from lib.worlds.language import generate as hugging_face
@@ -53,17 +53,15 @@ class Transformer(Trained):
     base_rate: float = 3e-3
 
     def __post_init__(self):
+        least = {"width": 1, "layers": 1, "heads": 1, "base_blocks": 0, "base_steps": 1}
+        for name, smallest in (least if self.hidden is None else {"hidden": 1} | least).items():
+            self._set(**{name: whole(name, getattr(self, name), smallest)})
+        self._set(base_rate=number("base_rate", self.base_rate, above=0))
         super().__post_init__()
         _ = self.shape
-        whole("base_blocks", self.base_blocks, 0)
-        if self.base_blocks:
-            whole("base_steps", self.base_steps, 1)
         if self.base_blocks >= len(self.corpus.train):
-            refuse(
-                "base_blocks",
-                self.base_blocks,
-                f"fewer than the {len(self.corpus.train)} training blocks of {self.data}",
-            )
+            allowed = f"fewer than the {len(self.corpus.train)} training blocks of {self.data}"
+            refuse("base_blocks", self.base_blocks, allowed)
         if self.prompts and self.family == "gpt2":
             refuse("prompts", True, 'family="llama": learned positions end with the block')
 
