@@ -22,9 +22,9 @@ NAMED = ("numpy", "scipy", "torch", "xarray")
 
 def collect_provenance(seconds):
     """What the pages say about where their numbers come from; `seconds` maps a chapter's page to its run time."""
-    from lib.records import provenance
+    from lib.provenance import collected
 
-    found = provenance()
+    found = collected()
     return {
         "commit": found["commit"][:12] if found["commit"] else "unknown (not a git checkout)",
         "changed": found["changed"],

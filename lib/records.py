@@ -12,14 +12,9 @@ Results travel in three ways:
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +23,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-PACKAGES = ("numpy", "scipy", "xarray", "torch", "scikit-learn")
+from lib import provenance
+
 COMMITTED = Path(__file__).parent / "stored" / "chapters"
 # Recorded sweeps.
 RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
-# Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
-CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/stored")
-# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear that there
-# is none takes seconds.
-GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
 SERIES = ("regime", "generation", "run")
 RECORDED_NAME = "recorded"  # how the names of data sets begin that a chapter takes from a record
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -47,53 +38,6 @@ KEPT_GENERATIONS = 40
 def results_folder() -> Path:
     """Where results are read: the fresh folder named by LIB_RESULTS if one is set, else the committed one."""
     return Path(os.environ.get("LIB_RESULTS") or COMMITTED)
-
-
-def provenance() -> dict[str, Any]:
-    """Commit (None outside a checkout), whether the code differs from it, date (UTC), versions and processor."""
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--", *CODE)),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "machine": platform.machine(),
-        "device": device(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
-    }
-
-
-def version(package: str) -> str | None:
-    """The installed version of a package without its build tag, or None."""
-    try:
-        return importlib.metadata.version(package).split("+")[0]
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def device() -> str:
-    """The processor in words: the GPU's name where torch sees one, else the CPU's."""
-    if gpu():
-        import torch
-
-        return torch.cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def gpu() -> bool:
-    """Whether torch sees a GPU."""
-    if sys.platform.startswith("linux") and not any(map(os.path.exists, GPU_FILES)):
-        return False
-    try:
-        import torch
-    except ImportError:
-        return False
-    return torch.cuda.is_available()
 
 
 def key(configuration: Mapping[str, Any]) -> str:
@@ -158,7 +102,7 @@ def leave(
         "groups": list(kept),
         "findings": findings,
         "seconds": round(seconds, 1),
-        "provenance": provenance(),
+        "provenance": provenance.collected(),
     }
     aside = folder / f".{stem}.json"
     aside.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
@@ -271,13 +215,3 @@ def read(chapter: int, folder: str | Path | None = None) -> tuple[dict[str, Any]
     stored = json.loads(path.read_text())
     data = {g: xr.load_dataset(folder / f"{chapter:02d}.nc", group=g, engine="h5netcdf") for g in stored["groups"]}
     return stored, data
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

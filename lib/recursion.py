@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lib import __version__, pool
 from lib import distributed as team
-from lib.checkpoint import Checkpoint, named_by_reader
+from lib.checkpoint import Checkpoint, through
 from lib.errors import among, flag, refuse, whole
 from lib.regimes import Regime, Step
 from lib.streams import Streams, regime_key
@@ -66,8 +66,9 @@ def recurse(
         synthetic batch.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
-        same settings; more generations or more regimes may be asked for later. Without one, a world that trains networks
-        keeps its generations below the folder that the environment variable LIB_CHECKPOINTS names, if it is set.
+        same settings, data, code and versions; more generations or more regimes may be asked for later. Without one, a
+        world that trains networks keeps its generations below the folder that the environment variable LIB_CHECKPOINTS
+        names, and a whole result is found again in the one that LIB_STORE names, if they are set.
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
@@ -108,30 +109,30 @@ def recurse(
     if clash := sorted(own.keys() & call.keys()):
         refuse("world", own["world"], f"a world with other names for its settings: {clash[0]!r} is one of recurse")
     settings = own | call
-    if checkpoint is None and world.trained:
-        checkpoint = named_by_reader(settings)
-    store = Checkpoint.open(checkpoint, settings, sizes) if checkpoint is not None else None
-    out = _Output(labelled, generations, runs, world)
 
-    held = min(block or runs, runs)
-    bar = _bar(progress, total=-(-runs // held) * len(labelled) * generations)
-    with bar:
-        for index, start in enumerate(range(0, runs, held)):
-            rows = slice(start, min(start + held, runs))
-            shared = None
-            for position, (label, regime) in enumerate(labelled.items()):
-                streams = Streams(seed, index, regime_key(label) if independent else 0)
-                line = _Line(world, regime, streams, rows.stop - rows.start, sizes, names + extras, select, inputs_from)
-                folder = None if store is None else store.line(index, label, independent)
-                bar.set_description(label, refresh=False)
-                shared = line.first(shared if not independent else None, folder)
-                out.put(position, 0, rows, line)
-                bar.update()
-                for t in range(2, generations + 1):
-                    line.advance(t, folder)
-                    out.put(position, t - 1, rows, line)
+    def compute(store: Checkpoint | None) -> xr.Dataset:
+        out = _Output(labelled, generations, runs, world)
+        held = min(block or runs, runs)
+        with _bar(progress, total=-(-runs // held) * len(labelled) * generations) as bar:
+            for index, start in enumerate(range(0, runs, held)):
+                rows = slice(start, min(start + held, runs))
+                shared = None
+                for position, (label, regime) in enumerate(labelled.items()):
+                    streams = Streams(seed, index, regime_key(label) if independent else 0)
+                    some = rows.stop - rows.start
+                    line = _Line(world, regime, streams, some, sizes, names + extras, select, inputs_from)
+                    folder = None if store is None else store.line(index, label, independent)
+                    bar.set_description(label, refresh=False)
+                    shared = line.first(shared if not independent else None, folder)
+                    out.put(position, 0, rows, line)
                     bar.update()
-    return out.dataset(settings)
+                    for t in range(2, generations + 1):
+                        line.advance(t, folder)
+                        out.put(position, t - 1, rows, line)
+                        bar.update()
+        return out.dataset(settings)
+
+    return through(compute, checkpoint, world, labelled, select, settings, sizes)
 
 
 class _Line:
@@ -146,7 +147,7 @@ class _Line:
     def first(self, shared, folder):
         """Generation 1, fitted to real data: taken from the line before if it is shared, from disk if it is there."""
         if shared is None:
-            stored = None if folder is None else folder.read(1, self.world)
+            stored = None if folder is None else folder.read(1, self.world, ("real",))
             if stored is None:
                 real = self.world.real(self.runs, self.sizes[0], self.streams(1, "real"), 0)
                 stored = {"real": real} | self._fitted((pool.Part(real, real=1.0),), 1, folder)
@@ -172,7 +173,8 @@ class _Line:
         self.total += n
         step = Step(n, self.total)
         draws = self.regime.draws(step)
-        stored = None if folder is None else folder.read(t, self.world)
+        asked = tuple(name for name, count in vars(draws).items() if count)
+        stored = None if folder is None else folder.read(t, self.world, asked)
         if stored is None:
             batches = {}
             if draws.synthetic:

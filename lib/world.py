@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib import pool
+from lib.checkpoint import folders
 from lib.errors import among, refuse
 
 KINDS = ("excess risk", "loss", "variance", "diversity", "tail", "fidelity")
@@ -135,40 +135,25 @@ class World:
         """Every setting of the world as plain values, recorded with its results."""
         return {"world": type(self).__name__} | {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
+    def sources(self) -> Any:
+        """What the world has read and its settings only name: texts, images, weights, or digests of them."""
+        return None
+
     def _set(self, **values: Any) -> None:
         """Put settings in place of what was given, e.g. a whole number of a float that is one; for `__post_init__` only."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def save(self, obj: Any, folder: Path) -> None:
-        """Store a model or a batch, a dataclass of arrays and numbers, as arrays and JSON; never pickle."""
-        self._class(type(obj).__name__, type(obj))
-        arrays, values = {}, {"type": type(obj).__name__}
-        for f in dataclasses.fields(obj):
-            value = getattr(obj, f.name)
-            if isinstance(value, np.ndarray):
-                arrays[f.name] = value
-            elif isinstance(value, dict):
-                arrays |= {f"{f.name}/{key}": array for key, array in value.items()}
-                values[f.name] = {}
-            else:
-                values[f.name] = value
-        folder.mkdir(parents=True)
-        np.savez(folder / "arrays.npz", **arrays)
-        (folder / "values.json").write_text(json.dumps(values))
+        """Store a model or a batch, a dataclass of what `lib.checkpoint.folders.save` takes."""
+        name = type(obj).__name__
+        self._class(name, type(obj))
+        folders.save(folder, {"type": name} | {f.name: getattr(obj, f.name) for f in dataclasses.fields(obj)})
 
     def load(self, folder: Path) -> Any:
         """What `save` stored there."""
-        values = json.loads((folder / "values.json").read_text())
-        kind = self._class(values.pop("type"))
-        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
-            for key in stored.files:
-                first, _, inner = key.partition("/")
-                if inner:
-                    values[first][inner] = stored[key]
-                else:
-                    values[first] = stored[key]
-        return kind(**values)
+        values = folders.load(folder)
+        return self._class(values.pop("type"))(**values)
 
     def _class(self, name: str, expected: type | None = None) -> type:
         """The class of a model or a batch by its name: one of `lib.pool`, or of the modules of this world and its bases."""

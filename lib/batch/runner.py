@@ -166,7 +166,7 @@ def _notebook(folder: str, code: str) -> dict:
 @cache
 def provenance() -> dict[str, Any]:
     """What this machine and its code are, asked once of a process of its own: the answer needs torch, which a worker need not carry."""
-    program = "import json; from lib import records; print(json.dumps(records.provenance()))"
+    program = "import json; from lib import provenance; print(json.dumps(provenance.collected()))"
     done = subprocess.run(
         [sys.executable, "-c", program], env=kernel.environment(), capture_output=True, text=True, timeout=300, check=True
     )  # fmt: skip

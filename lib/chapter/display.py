@@ -18,7 +18,7 @@ import xarray as xr
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from lib import checkpoint, intervals, records
+from lib import checkpoint, intervals, provenance, records
 from lib import ledger as claims
 from lib.chapter import figures
 from lib.errors import among
@@ -177,8 +177,8 @@ def passage(text: str, longest: int = 200) -> str:
 def device_line() -> str:
     """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to take at each
     scale, and where it keeps what is finished."""
-    versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := records.version(name)))
-    line = f"{records.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+    versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := provenance.version(name)))
+    line = f"{provenance.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
     shell = get_ipython()
     here = {} if shell is None else shell.user_ns
     chapter = next((value for value in here.values() if isinstance(value, Chapter)), None)
@@ -194,7 +194,7 @@ def expected(number: int, gpu: bool | None = None) -> list[str]:
     is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`: whether there is one;
     by default this is found out.
     """
-    gpu = records.gpu() if gpu is None else gpu
+    gpu = provenance.gpu() if gpu is None else gpu
     try:
         stored, _ = records.read(number, records.COMMITTED)
     except FileNotFoundError:

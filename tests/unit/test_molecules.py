@@ -105,25 +105,16 @@ def test_conformers_are_the_same_in_every_call(butane, fresh):
     np.testing.assert_array_equal(again.test, butane.test)
 
 
-def test_conformers_are_found_again_on_disk(butane, fresh, tmp_path, monkeypatch):
-    monkeypatch.setenv("LIB_CACHE", str(tmp_path / "cache"))
+def test_conformers_are_found_again_in_the_store(butane, fresh, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIB_STORE", str(tmp_path))
     molecules.conformers("butane", COUNT)
-    (stored,) = (tmp_path / "cache").iterdir()
     molecules.conformers.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setattr(molecules, "_drawn", lambda *_: pytest.fail("computed again"))
+        patch.setattr(molecules, "boltzmann", lambda *_: pytest.fail("computed again"))
         np.testing.assert_array_equal(molecules.conformers("butane", COUNT).train, butane.train)
-    molecules.conformers.cache_clear()
-    stored.write_bytes(stored.read_bytes()[:1000])  # half a file is no conformers: they are computed again and stored
-    np.testing.assert_array_equal(molecules.conformers("butane", COUNT).train, butane.train)
-    assert stored.stat().st_size > 1000
-
-
-def test_other_settings_are_other_files():
-    butane = molecule("butane")
-    keys = [molecules._key(butane, *rest) for rest in ((10, 300.0), (11, 300.0), (10, 301.0))]
-    assert len({*keys, molecules._key(molecule("CCCO"), 10, 300.0)}) == 4
-    assert molecules._key(butane, 10, 300) == keys[0]
+        for other in (("butane", COUNT + 1), ("butane", COUNT, 301.0), ("CCCO", COUNT)):
+            with pytest.raises(pytest.fail.Exception, match="computed again"):
+                molecules.conformers(*other)
 
 
 def test_gradient_is_that_of_the_energy_at_every_call():

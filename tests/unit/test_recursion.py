@@ -243,8 +243,8 @@ import resource, signal, sys
 from lib.worlds.gaussian import Gaussian
 from lib.recursion import recurse
 from lib.regimes import *
-n = 10 if len(sys.argv) < 3 else 100
-if n == 100:
+n = 10 if len(sys.argv) < 3 else 1000
+if n == 1000:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 regimes = [Replace(), Accumulate(), Keep(0.2), Keep(0.2, redraw=False), Mixture(0.5, 0.3, 0.2), FreshReal(0.3), RealOnly()]
@@ -279,15 +279,15 @@ def test_killed_at_any_point_and_started_again_it_returns_the_same_numbers(tmp_p
 
 def test_a_full_disk_loses_nothing(tmp_path):
     folder = tmp_path / "run"
-    large = SMALL | {"n": 100}
+    large = SMALL | {"n": 1000}
     recurse(Gaussian(2, sampler="explicit"), REGIMES[:1], **large | {"generations": 2}, block=2, checkpoint=folder)
-    process = start(folder, 2500)  # a file-size limit stands in for a full disk: arrays no longer fit, text does
+    process = start(folder, 10_000)  # a file-size limit stands in for a full disk: arrays no longer fit, text does
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "cannot be written" in errors
     assert "generations up to" in errors
     resumed = recurse(Gaussian(2, sampler="explicit"), REGIMES, **large, block=2, checkpoint=folder)
-    xr.testing.assert_identical(resumed, unbroken(n=100))
+    xr.testing.assert_identical(resumed, unbroken(n=1000))
 
 
 def test_memory_of_ten_thousand_runs_over_a_thousand_generations():

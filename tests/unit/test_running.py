@@ -9,7 +9,7 @@ import types
 import pytest
 import xarray as xr
 
-from lib import checkpoint, records, recursion
+from lib import checkpoint, provenance, records, recursion
 from lib.chapter import display as notebook
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
@@ -154,9 +154,9 @@ def test_the_device_line_of_a_chapter_says_all_of_it(results, monkeypatch):
     chapter = notebook.Chapter(6, {"scale": "laptop"}, {"scale": "laptop"})
     shell = types.SimpleNamespace(user_ns={"chapter": chapter})
     monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
-    monkeypatch.setattr(records, "gpu", lambda: False)
+    monkeypatch.setattr(provenance, "gpu", lambda: False)
     lines = notebook.device_line().splitlines()
-    assert records.device() in lines[0] and "numpy" in lines[0]
+    assert provenance.device() in lines[0] and "numpy" in lines[0]
     assert lines[1].startswith("Expected at scale laptop") and "No GPU" in lines[3]
     shell.user_ns.clear()
     assert len(notebook.device_line().splitlines()) == 1

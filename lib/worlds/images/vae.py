@@ -140,6 +140,9 @@ class VAE(World):
         if self.device == "cuda" and not torch.cuda.is_available():
             refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
 
+    def sources(self):
+        return self._images
+
     @property
     def _images(self) -> Images:
         return images(self.data, self.rare)

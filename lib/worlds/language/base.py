@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lib.checkpoint import Checkpoint
 from lib.errors import flag, refuse, whole
 from lib.pool import Rows
 from lib.streams import child
@@ -175,23 +173,9 @@ class Language(World):
         found = super().settings() | digests
         return {"block_tokens" if name == "block" else name: value for name, value in found.items()}
 
+    def sources(self):
+        return self.corpus.text.digest, self.corpus.tokenizer.digest
+
     @property
     def _frequencies(self) -> np.ndarray:
         return text_scores.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]
-
-
-def generated(world: Language, checkpoint: str | Path) -> dict[str, dict[int, list[list[str]]]]:
-    """The generated sets that a call of `recurse` with this world has left in its checkpoint, as text: by regime, by
-    the generation of the model that wrote the set, for each run the blocks in their order. The last model of a call has
-    written no set.
-
-    ValueError for a folder that is no checkpoint or belongs to a world of other settings.
-    """
-    decode = world.corpus.tokenizer.decode
-    return {
-        label: {
-            generation: [[decode(block) for block in run] for batch in batches for run in batch.values]
-            for generation, batches in found.items()
-        }
-        for label, found in Checkpoint.find(checkpoint).synthetic(world).items()
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from lib import distributed as team
+from lib.checkpoint import folders
 from lib.errors import among, number, refuse, share, whole
 from lib.pool import Rows, merged
 from lib.world import Fit
@@ -145,34 +145,22 @@ class Trained(Language):
         schedule = Schedule(steps, self.batch, self.rate)
         networks = []
         for run, stream in enumerate(rng.spawn(runs)):
-            done = None if scratch is None else Path(scratch) / f"run-{run:04d}.safetensors"
+            done = None if scratch is None else Path(scratch) / f"run-{run:04d}"
             if done is not None and team.agreed(done.exists()):
-                networks.append(weights.load(done))
+                networks.append(folders.kept(done))
                 continue
             starts, order = stream.spawn(2)
             network = self.network(None)
             self.begin(network, starts)
-            self._train(network, values[run], schedule, order, None if done is None else done.with_suffix(""))
+            self._train(
+                network, values[run], schedule, order, None if done is None else done.with_name(f"fit-{run:04d}")
+            )
             networks.append(weights.copied(network))
             if done is not None and run + 1 < runs and team.first():
-                self._keep(networks[-1], done)
+                with folders.written(f"progress {str(done)!r} cannot be written; the runs before it are kept"):
+                    folders.keep(done, networks[-1])
         starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
         return Fit(Weights(tuple(networks), starts), steps, steps * self.batch)
-
-    @staticmethod
-    def _keep(found, done):
-        """The weights of a run that is finished, so that what goes on need not fit it again."""
-        aside = done.with_suffix(".new")
-        try:
-            done.parent.mkdir(parents=True, exist_ok=True)
-            weights.save(found, aside)
-            aside.rename(done)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise OSError(
-                error.errno,
-                f"progress {str(done)!r} cannot be written ({error.strerror or error}); the runs before it are kept",
-            ) from error
 
     def _train(self, network, blocks, schedule, rng, scratch):
         device, dtype = self.place()
@@ -236,23 +224,6 @@ class Trained(Language):
 
     def _written(self, network, given, starts, size, rng):
         raise NotImplementedError
-
-    def save(self, obj, folder):
-        if not isinstance(obj, Weights):
-            super().save(obj, folder)
-            return
-        folder.mkdir(parents=True)
-        for run, found in enumerate(obj.networks):
-            weights.save(found, folder / f"run-{run:04d}.safetensors")
-        weights.save({"starts": torch.from_numpy(obj.starts)}, folder / "starts.safetensors")
-        (folder / "values.json").write_text(json.dumps({"type": "Weights", "runs": obj.runs}))
-
-    def load(self, folder):
-        values = json.loads((folder / "values.json").read_text())
-        if values["type"] != "Weights":
-            return super().load(folder)
-        networks = tuple(weights.load(folder / f"run-{run:04d}.safetensors") for run in range(values["runs"]))
-        return Weights(networks, weights.load(folder / "starts.safetensors")["starts"].numpy())
 
 
 def _chunk(device: torch.device) -> int:

@@ -82,6 +82,9 @@ class Pretrained(Trained):
         found = {"parameters": base.parameters, "weights_digest": base.digest, "revision": base.revision}
         return super().settings() | found
 
+    def sources(self):
+        return *super().sources(), self.base.digest
+
     def network(self, found):
         network = copy.deepcopy(self.base.network)
         if found is not None:

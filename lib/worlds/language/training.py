@@ -6,9 +6,7 @@ every batch and gradients are averaged.
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib import distributed as team
+from lib.checkpoint import folders
 from lib.errors import refuse
 from lib.streams import child
 from lib.worlds.language import weights
@@ -148,7 +147,7 @@ def train(
             torch.distributed.broadcast(weight, 0)
     network.eval()
     if scratch is not None and team.first():
-        shutil.rmtree(scratch, ignore_errors=True)
+        folders.discard(scratch)
 
 
 class _Best:
@@ -183,55 +182,30 @@ def _team(device, batch):
 
 
 def _save(scratch, network, optimiser, keeper, schedule, step):
-    """Weights, optimiser and step, written aside and renamed into place; the older folder goes only then."""
-    scratch = Path(scratch)
-    aside, old = scratch.with_name(scratch.name + "-new"), scratch.with_name(scratch.name + "-old")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        weights.save(network.state_dict(), aside / "weights.safetensors")
-        state = optimiser.state_dict()["state"]
-        weights.save(
-            {
-                f"{index}/{name}": value.contiguous()
-                for index, values in state.items()
-                for name, value in values.items()
-            },
-            aside / "optimiser.safetensors",
-        )
-        if keeper is not None and keeper.weights:
-            weights.save(keeper.weights, aside / "best.safetensors")
-        found = {"step": step, "best": keeper.loss if keeper is not None and keeper.weights else None}
-        (aside / "progress.json").write_text(json.dumps(found | {"schedule": vars(schedule)}))
-        if scratch.exists():
-            scratch.rename(old)
-        aside.rename(scratch)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        kept = "what was kept before stays" if scratch.exists() else "none had been kept before"
-        raise OSError(
-            error.errno, f"progress {str(scratch)!r} cannot be written ({error.strerror or error}); {kept}"
-        ) from error
+    """Weights, optimiser and step, in a folder of their own; the older one goes only then."""
+    progress = {
+        "step": step,
+        "schedule": vars(schedule),
+        "weights": weights.copied(network),
+        "optimiser": {index: dict(values) for index, values in optimiser.state_dict()["state"].items()},
+        "best": (keeper.loss, keeper.weights) if keeper is not None and keeper.weights else None,
+    }
+    older = list(scratch.glob("step-*"))
+    with folders.written(f"progress {str(scratch)!r} cannot be written; what was kept before stays"):
+        folders.keep(scratch / f"step-{step:09d}", progress)
+    for folder in older:
+        folders.discard(folder)
 
 
 def _resume(scratch, network, optimiser, keeper, schedule) -> int:
-    scratch = Path(scratch)
-    old = scratch.with_name(scratch.name + "-old")
-    if team.first() and not scratch.exists() and old.exists():
-        old.rename(scratch)  # killed between two renames
-    if not team.agreed(scratch.exists()):
+    newest = team.agreed(max((path.name for path in scratch.glob("step-*")), default=None))
+    if newest is None:
         return 0
-    found = json.loads((scratch / "progress.json").read_text())
+    found = folders.kept(scratch / newest)
     if found["schedule"] != vars(schedule):
         refuse("schedule", vars(schedule), f"{found['schedule']}, that of the fit begun in {str(scratch)!r}")
-    device = next(network.parameters()).device
-    weights.restore(network, weights.load(scratch / "weights.safetensors", device))
-    state = optimiser.state_dict()
-    for key, value in weights.load(scratch / "optimiser.safetensors", device).items():
-        index, name = key.split("/")
-        state["state"].setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict(state)
+    weights.restore(network, found["weights"])
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": found["optimiser"]})
     if keeper is not None and found["best"] is not None:
-        keeper.loss, keeper.weights = found["best"], weights.load(scratch / "best.safetensors")
+        keeper.loss, keeper.weights = found["best"]
     return found["step"]

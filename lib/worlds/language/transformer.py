@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lib.checkpoint import remembered
 from lib.errors import number, refuse, whole
 from lib.streams import child
 from lib.worlds.language import decoder, weights
@@ -134,6 +135,10 @@ OF_A_FIT = (
 
 @cache
 def _base(world: Transformer) -> dict[str, torch.Tensor]:
+    return remembered((_trained_base, world, world.sources()), lambda: _trained_base(world))
+
+
+def _trained_base(world: Transformer) -> dict[str, torch.Tensor]:
     network = world.network(None)
     starts, order = child(np.random.default_rng(BASE_SEED), 0).spawn(2)
     network.start(_generator(starts))

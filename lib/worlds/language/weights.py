@@ -1,22 +1,15 @@
-"""Weights of networks: copied out, put back and stored, with errors that say what does not fit or could not be
-written."""
+"""Weights of networks: copied out and put back, with errors that say what does not fit."""
 
 from __future__ import annotations
 
-import errno
-import re
-from pathlib import Path
-
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lib.errors import refuse
 
 
 def untied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights without those that share memory with an earlier one, which safetensors refuses to store twice."""
+    """Weights without those that share memory with an earlier one."""
     seen, out = set(), {}
     for name, weight in weights.items():
         if weight.data_ptr() not in seen or weight.numel() == 0:
@@ -42,21 +35,3 @@ def restore(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
                 "weights", name, f"those of the same network; {name} is {shapes[0]} in one, {shapes[1]} in the other"
             )
     network.load_state_dict(weights, strict=False)
-
-
-def save(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Write a safetensors file. OSError if it cannot be written, as for any other file."""
-    try:
-        save_file(untied(weights), path)
-    except SafetensorError as error:
-        # The library has an exception of its own, also where the disk is full.
-        found = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(found[1]) if found else errno.EIO, str(error), str(path)) from error
-
-
-def load(path: Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
-    """Read a safetensors file. ValueError, naming it, if it is none or is cut off."""
-    try:
-        return load_file(path, device=str(device))
-    except SafetensorError as error:
-        raise ValueError(f"weights={str(path)!r} is not allowed: a whole safetensors file ({error})") from error

@@ -10,15 +10,12 @@ tails to lose; they are where the chains start here.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import zipfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
+from lib.checkpoint import remembered
 from lib.errors import refuse, whole
 
 MOLECULES = {
@@ -120,19 +117,14 @@ def _end(heavy, a: int, b: int) -> int:
 def conformers(name: str, count: int = 4000, temperature: float = 300.0) -> Conformers:
     """`count` conformers to train on and HELD_OUT others to test on, the same in every call with the same RDKit.
 
-    Kept in memory, and on disk in the folder that LIB_CACHE names if it is set: many processes then need them only
+    Kept in memory, and on disk in the folder that LIB_STORE names if it is set: many processes then need them only
     once. Errors of `molecule`, and ValueError for a wrong count or temperature.
     """
     count = whole("conformers", count, 1)
     if not (isinstance(temperature, int | float) and 0 < temperature < np.inf):
         refuse("temperature", temperature, "a positive number of kelvins")
     found = molecule(name)
-    folder = os.environ.get("LIB_CACHE")
-    stored = None if not folder else Path(folder) / f"conformers-{_key(found, count, temperature)}.npz"
-    drawn = _read(stored)
-    if drawn is None:
-        drawn = _drawn(found, count, temperature)
-        _write(stored, drawn)
+    drawn = remembered((_drawn, found.smiles, count, float(temperature)), lambda: _drawn(found, count, temperature))
     for part in drawn:
         part.setflags(write=False)  # every caller gets the same arrays
     return Conformers(*drawn)
@@ -267,29 +259,3 @@ def _side(full, a: int, b: int) -> np.ndarray:
     cut = Chem.RWMol(full)
     cut.RemoveBond(int(a), int(b))
     return np.array(next(piece for piece in Chem.GetMolFrags(cut) if b in piece))
-
-
-def _key(molecule: Molecule, count: int, temperature: float) -> str:
-    import rdkit
-
-    used = (CHAIN, HELD_OUT, BURN_IN, BETWEEN, LEAPFROGS, TWISTS, STEP, SEED, np.__version__, rdkit.__version__)
-    return hashlib.sha256(repr((molecule.smiles, count, float(temperature), *used)).encode()).hexdigest()[:16]
-
-
-def _read(path: Path | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """What is stored there; None if nothing is, or if it cannot be read, in which case it is computed again."""
-    if path is None or not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return stored["train"], stored["test"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _write(path: Path | None, parts: tuple[np.ndarray, np.ndarray]) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-        np.savez(aside, train=parts[0], test=parts[1])
-        aside.replace(path)  # a reader never sees half a file
