@@ -16,7 +16,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from lib.errors import refuse, whole
+from lib.errors import among, number, refuse, whole
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -29,7 +29,6 @@ from lib.regimes import (
     ReplaceGrown,
     portion,
 )
-from lib.worlds.densities import width
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
@@ -53,7 +52,11 @@ def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarr
 def bandwidths(bandwidth, regime: Regime, n: int, generations: int, dimension: int) -> np.ndarray:
     """h_t for t = 1 … generations: the bandwidth for the training set that the regime composes at fit t."""
     grows = isinstance(regime, Accumulate | ReplaceGrown) or (isinstance(regime, RealOnly) and regime.grow)
-    return np.array([width(bandwidth, n * t if grows else n, dimension) for t in range(1, generations + 1)])
+    size = n * np.arange(1.0, generations + 1) if grows else np.full(generations, float(n))
+    if not isinstance(bandwidth, str):
+        return np.full(generations, number("bandwidth", bandwidth, above=0))
+    among("bandwidth", bandwidth, ("scott", "silverman"))
+    return (size if bandwidth == "scott" else size * (dimension + 2) / 4) ** (-1 / (dimension + 4))
 
 
 def accumulate_scott_limit(n: int, dimension: int, terms: int = 100_000) -> float:

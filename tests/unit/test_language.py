@@ -11,7 +11,7 @@ import pytest
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Keep, RealOnly, Replace
-from lib.worlds.language import weights
+from lib.worlds import weights
 from lib.worlds.language.base import generated
 from lib.worlds.language.ngram import NGram
 from lib.worlds.language.transformer import Transformer

@@ -10,9 +10,9 @@ from rdkit import Chem
 from rdkit.Chem import rdMolAlign, rdMolTransforms
 from scipy.optimize import linear_sum_assignment
 
-from lib.worlds.molecules import conformers as molecules
 from lib.worlds.molecules import scores
-from lib.worlds.molecules.conformers import MOLECULES, ForceField, molecule
+from lib.worlds.molecules import truth as molecules
+from lib.worlds.molecules.truth import MOLECULES, ForceField, molecule
 
 COUNT = 300  # conformers of the test corpus
 

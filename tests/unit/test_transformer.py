@@ -9,7 +9,7 @@ from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace, ReplaceGrown
 from lib.worlds.language import training
-from lib.worlds.language.neural import Weights
+from lib.worlds.language.neural import NeuralModel
 from lib.worlds.language.training import Schedule, batches
 from lib.worlds.language.transformer import Transformer
 
@@ -64,7 +64,7 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_size_of_the_vocabulary(
     small = world()
     network = small.network(None)
     weights = {name: torch.zeros_like(w) for name, w in network.state_dict().items()}
-    scores = small.score(Weights((weights,), np.ones((1, 300), dtype=int)), np.random.default_rng(0), small.scores)
+    scores = small.score(NeuralModel((weights,), np.ones((1, 300), dtype=int)), np.random.default_rng(0), small.scores)
     assert scores["test_perplexity"][0] == pytest.approx(300, rel=1e-5)
     assert scores["next_entropy"][0] == pytest.approx(np.log(300), rel=1e-6)
     test = small.corpus.test[:20]
@@ -91,7 +91,7 @@ def test_generated_text_is_judged_by_the_model_of_generation_one():
         small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=f) for f in (None, first)
     )
     assert_allclose(alone["generated_perplexity"], judged["generated_perplexity"])
-    other = Weights(first.networks[::-1], first.starts)
+    other = NeuralModel(first.networks[::-1], first.starts)
     assert (small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=other)["generated_perplexity"]
             > alone["generated_perplexity"]).any()  # fmt: skip
     assert data["generated_perplexity"].shape == (1, 2, 2)

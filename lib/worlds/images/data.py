@@ -14,6 +14,7 @@ from lib.errors import among, refuse, share, whole
 from lib.worlds.images.files import Images, load
 
 SPLIT_SEED = 0
+KNOWN = ("digits", "mnist", "fashion-mnist", "celeba", "idx:FOLDER")
 
 
 @cache
@@ -52,23 +53,16 @@ def split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return chosen, np.setdiff1d(np.arange(labels.size), chosen)
 
 
-KNOWN = ("digits", "mnist", "fashion-mnist", "celeba", "idx:FOLDER")
+def images(name: str, rare: tuple[int, float] | None = None) -> Images:
+    """The image data set of that name, read once: "digits" or one of `lib.worlds.images.files.load`; `rare` thins a
+    class of it out, see `thinned`. Refused, naming those that are known: another name."""
+    full = digits() if name == "digits" else load(name) if isinstance(name, str) else None
+    if full is None:
+        among("data", name, KNOWN)
+    return full if rare is None else thinned(full, *rare)
 
 
 @cache
-def images(name: str, rare: tuple[int, float] | None = None) -> Images:
-    """The image data set of that name, "digits" or one of `lib.worlds.images.files.load`; `rare` thins a class of it
-    out, see `thinned`. ValueError, naming those that are known, for another name."""
-    if rare is not None:
-        return thinned(images(name), *rare)
-    if name == "digits":
-        return digits()
-    found = load(name) if isinstance(name, str) else None
-    if found is None:
-        among("data", name, KNOWN)
-    return found
-
-
 def thinned(full: Images, label: int, wanted: float) -> Images:
     """The images with class `label` thinned out until it makes up a share `wanted` of each part, all others untouched.
 

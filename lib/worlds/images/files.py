@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,19 @@ def idx_folder(folder: Path, name: str, names: tuple[str, ...] = ()) -> Images:
     are."""
     if not folder.is_dir():
         refuse("data", name, f"a folder with idx files; there is no folder {folder}")
-    parts = {}
-    for part, stems in FILES.items():
-        paths = [_find(folder, stem, name) for stem in stems]
-        values, labels = (read_idx(path, dimensions, name) for path, dimensions in zip(paths, (3, 1), strict=True))
-        if len(values) != len(labels):
-            refuse("data", name, f"as many images as labels; {paths[0]} has {len(values)}, {paths[1]} {len(labels)}")
-        parts[part] = values, labels
-    return assembled(*parts["train"], *parts["test"], name, names)
+    paths = tuple(_find(folder, stem, name) for stems in FILES.values() for stem in stems)
+    return _idx(paths, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths), name, names)
+
+
+@cache
+def _idx(paths: tuple[Path, ...], stamps: tuple, name: str, names: tuple[str, ...]) -> Images:
+    """Files that were changed have other stamps, and are read again."""
+    arrays = [read_idx(path, dimensions, name) for path, dimensions in zip(paths, (3, 1, 3, 1), strict=True)]
+    for k in (0, 2):
+        if len(arrays[k]) != len(arrays[k + 1]):
+            allowed = f"as many images as labels; {paths[k]} has {len(arrays[k])}, {paths[k + 1]} {len(arrays[k + 1])}"
+            refuse("data", name, allowed)
+    return assembled(*arrays, name, names)
 
 
 def read_idx(path: Path, dimensions: int, name: str) -> np.ndarray:
@@ -153,6 +159,7 @@ def assembled(train, train_labels, test, test_labels, name: str, names: tuple[st
     return Images(*arrays, levels=256, names=names or tuple(map(str, range(count))))
 
 
+@cache
 def openml(name: str) -> Images:
     """MNIST or Fashion-MNIST from OpenML. OSError, saying what else can be done, if it cannot be had."""
     from sklearn.datasets import fetch_openml
@@ -178,6 +185,7 @@ def openml(name: str) -> Images:
     return assembled(values[first], labels[first], values[rest], labels[rest], name, names)
 
 
+@cache
 def celeba(attribute: str, folder: str | Path = "~/.cache/celeba") -> Images:
     """Faces of CelebA with one attribute as their label: class 0 without it, class 1 with it.
 

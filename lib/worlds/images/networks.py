@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, conv_transpose2d
 
+from lib.worlds.weights import normal
+
 START_LOG_VARIANCE = -3.0
 KERNEL, STRIDE, PADDING = 4, 2, 1  # halves a side exactly, and every input pixel counts equally often
 HALVINGS = 2
@@ -133,8 +135,3 @@ def optimiser(weights: Weights, noise_factor: float) -> torch.optim.Adam:
     if "log_variance" in weights:
         groups.append({"params": [weights["log_variance"]], "factor": noise_factor})
     return torch.optim.Adam(groups, fused=True)
-
-
-def normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
-    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lib.errors import among, refuse, whole
+from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.images.data import Images, images
-from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, normal, optimiser
+from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, optimiser
 from lib.worlds.images.scores import entropy, judge
+from lib.worlds.weights import device_of, normal
 
 CHUNK = 256  # optimiser steps whose random numbers are drawn at once: a few megabytes
 NOISE_RATE = 10  # the log-variance has a long way to go and only one coordinate: it learns faster by this factor
@@ -113,8 +114,6 @@ class VAE(World):
         "class_minimum": Score("tail", "less", "smallest class share of samples"),
     }
     extras = {"samples": ("sample", "row", "column"), "class_shares": ("class",)}
-    batches = (Rows,)
-    model_type = VAEModel
     trained = True
 
     def __post_init__(self):
@@ -127,18 +126,14 @@ class VAE(World):
         if self.network == "convolutional" and (rows != columns or rows % 2**HALVINGS):
             allowed = f'"dense" for images of {rows}×{columns} pixels; a convolutional one takes squares with a side that {2**HALVINGS} divides'
             refuse("network", self.network, allowed)
-        for name in ("latent", "hidden", "channels", "steps", "batch", "score_draws", "shown"):
-            whole(name, getattr(self, name), 1)
-        whole("score_samples", self.score_samples, max(2, self.shown))
-        if self.epochs is not None:
-            whole("epochs", self.epochs, 1)
-        if not (isinstance(self.rate, float | int) and 0 < self.rate < math.inf):
-            refuse("rate", self.rate, "a positive number")
+        names = ("latent", "hidden", "channels", "steps", "batch", "score_draws", "shown")
+        for name in names if self.epochs is None else (*names, "epochs"):
+            self._set(**{name: whole(name, getattr(self, name), 1)})
+        self._set(score_samples=whole("score_samples", self.score_samples, max(2, self.shown)))
+        self._set(rate=number("rate", self.rate, above=0))
         among("likelihood", self.likelihood, ("scalar", "pixel", "bernoulli"))
         among("sampling", self.sampling, ("model", "mean"))
-        among("device", self.device, ("auto", "cpu", "cuda"))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
+        _ = self._device  # refuses one that is not there
 
     def sources(self):
         return self._images
@@ -154,7 +149,7 @@ class VAE(World):
 
     @property
     def _device(self) -> torch.device:
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        return device_of(self.device)
 
     def check(self, demands, sizes, scores, named):
         if min(sizes) < 2:

@@ -11,8 +11,9 @@ from lib.errors import flag, refuse, whole
 from lib.pool import Rows
 from lib.streams import child
 from lib.world import Score, World
-from lib.worlds.language import scores as text_scores
+from lib.worlds.language import scores as judged
 from lib.worlds.language.corpus import Corpus, corpus
+from lib.worlds.language.tokenizer import AUTO
 
 RARE = 5  # Zipf's exponent is fitted to tokens that occur at least so often
 
@@ -28,7 +29,8 @@ class Language(World):
     Parameters
     ----------
     data : name of the text, see `lib.worlds.language.corpus.text`.
-    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.trained`.
+    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.learned`; "auto" becomes the number that it
+        comes to.
     block : tokens in a block.
     prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in
         Shumailov et al. (2024), where the given ones are those of the training set; `recurse` says whether these are
@@ -54,7 +56,7 @@ class Language(World):
 
     data: str = "wikipedia-sample"
     tokenizer: str = "bpe"
-    vocabulary: int | None = 512
+    vocabulary: int | str | None = "auto"
     block: int = 64
     prompts: bool = False
     test_blocks: int = 200
@@ -80,7 +82,8 @@ class Language(World):
         flag("prompts", self.prompts)
         if self.shown > self.score_samples:
             refuse("shown", self.shown, f"at most score_samples={self.score_samples}")
-        _ = self.corpus
+        if self.corpus and self.vocabulary == AUTO:
+            self._set(vocabulary=self.corpus.tokenizer.size)
 
     @property
     def corpus(self) -> Corpus:
@@ -154,14 +157,14 @@ class Language(World):
                 model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng
             ).values
             nats = -self.log_probabilities(model if first is None else first, tokens)
-            frequencies = text_scores.counts(tokens, self.corpus.tokenizer.size)
+            frequencies = judged.counts(tokens, self.corpus.tokenizer.size)
             out |= {
                 "generated_perplexity": np.exp(nats.mean(axis=(1, 2), dtype=float)),
                 "generated_perplexities": np.exp(nats.mean(axis=2, dtype=float)),
-                "distinct_2": text_scores.distinct(tokens, 2),
-                "repetition_rate": text_scores.repetition_rate(tokens),
-                "vocabulary_coverage": text_scores.vocabulary_coverage(tokens, self._frequencies),
-                "zipf_exponent": text_scores.zipf_exponent(frequencies, RARE),
+                "distinct_2": judged.distinct(tokens, 2),
+                "repetition_rate": judged.repetition_rate(tokens),
+                "vocabulary_coverage": judged.vocabulary_coverage(tokens, self._frequencies),
+                "zipf_exponent": judged.zipf_exponent(frequencies, RARE),
                 "samples": tokens[:, : self.shown],
             }
         return {name: out[name] for name in names}
@@ -178,4 +181,4 @@ class Language(World):
 
     @property
     def _frequencies(self) -> np.ndarray:
-        return text_scores.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]
+        return judged.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]

@@ -25,6 +25,7 @@ from lib.worlds.language.wikipedia import cleaned, wikipedia_articles
 SPLIT_SEED = 0
 HELD_OUT = 0.1  # share of the characters in the validation part, and again in the test part
 LEAST_ARTICLES = 10
+TITLE = re.compile("= [^=].* =")  # of an article of wikitext; headings inside have more signs
 PARTS = ("test", "validation", "train")  # the order in which articles are dealt out
 
 
@@ -82,16 +83,18 @@ def text(name: str) -> Text:
 
     "wikipedia-sample" and "file:PATH" are split by article: about 80% of the characters to train on, 10% to validate,
     10% to test. The order in which articles are dealt out is that of a hash of their content, so it depends on nothing
-    else. In a file articles are separated by blank lines; without any, every line is one. "wikitext-2" keeps its
+    else. In a file articles are separated by blank lines; without any, every line is one; a file that begins with a
+    title " = Title = ", as those of wikitext do, has an article from one title to the next. "wikitext-2" keeps its
     published split; of "tinystories" the published validation part is halved into validation and test.
 
     ValueError for an unknown name or an unusable file; ConnectionError or ModuleNotFoundError, saying what to do and
     what works offline, for a text that cannot be had.
     """
     if isinstance(name, str) and name.startswith("file:"):
-        path = Path(name.removeprefix("file:"))
+        path = Path(name.removeprefix("file:")).expanduser()
         if not path.is_file():
-            refuse("text", name, "file:PATH of a text file; there is no such file")
+            found = "this is a folder" if path.is_dir() else "there is no such file"
+            refuse("text", name, f"file:PATH of a text file; {found}")
         status = path.stat()
         return _file(name, path, status.st_mtime_ns, status.st_size)
     if name not in TEXTS:
@@ -99,26 +102,25 @@ def text(name: str) -> Text:
     return TEXTS[name]()
 
 
-def corpus(name: str, tokenizer: str, vocabulary: int | None, block: int) -> Corpus:
+def corpus(name: str, tokenizer: str, vocabulary: int | str | None, block: int) -> Corpus:
     """The text of that name in blocks of `block` tokens, with a tokenizer of `vocabulary` entries trained on its
     training part; made once.
 
     Parameters
     ----------
     name : see `text`.
-    tokenizer : "bpe" or "words", see `lib.worlds.language.tokenizer.Tokenizer`.
-    vocabulary : entries, see `lib.worlds.language.tokenizer.learned`.
+    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.learned`.
     block : tokens in a block, at least 2; each part must fill at least one.
     """
     return _corpus(text(name), tokenizer, vocabulary, whole("block", block, 2))
 
 
 @cache
-def _tokenizer(content: Text, kind: str, vocabulary: int | None) -> Tokenizer:
+def _tokenizer(content: Text, kind: str, vocabulary: int | str | None) -> Tokenizer:
     return learned(kind, content.train, vocabulary)
 
 
-def _corpus(content: Text, kind: str, vocabulary: int | None, block: int) -> Corpus:
+def _corpus(content: Text, kind: str, vocabulary: int | str | None, block: int) -> Corpus:
     return corpus_with(content, _tokenizer(content, kind, vocabulary), block)
 
 
@@ -197,11 +199,15 @@ def _file(name: str, path: Path, modified: int, size: int) -> Text:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         refuse("text", name, f"a file in UTF-8; this one is not, at byte {error.start}")
-    blocks = re.split(r"\n\s*\n", unicodedata.normalize("NFC", content).strip())
-    if not blocks[0]:
+    content = unicodedata.normalize("NFC", content).strip()
+    lines = content.splitlines()
+    if not lines:
         refuse("text", name, "a file with text in it; this one is empty")
+    if TITLE.fullmatch(lines[0].strip()):
+        return split_articles(name, _wikitext_articles(lines), f"the file {path.name}")
+    blocks = re.split(r"\n\s*\n", content)
     if len(blocks) == 1:
-        blocks = blocks[0].splitlines()
+        blocks = lines
     lines = ("\n".join(" ".join(line.split()) for line in block.splitlines()) for block in blocks)
     return split_articles(name, lines, f"the file {path.name}")
 
@@ -219,7 +225,7 @@ def _wikitext_articles(lines: Iterable[str]) -> list[str]:
     next."""
     articles: list[list[str]] = []
     for line in map(str.strip, lines):
-        if not articles or re.fullmatch(r"= [^=].* =", line):
+        if not articles or TITLE.fullmatch(line):
             articles.append([])
         if line:
             articles[-1].append(line)

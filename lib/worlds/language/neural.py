@@ -14,16 +14,17 @@ from lib.checkpoint import folders
 from lib.errors import among, number, refuse, share, whole
 from lib.pool import Rows, merged
 from lib.world import Fit
-from lib.worlds.language import weights
+from lib.worlds import weights
 from lib.worlds.language.base import Language
 from lib.worlds.language.decoder import Decoder
-from lib.worlds.language.training import Schedule, device_of, precision, train
+from lib.worlds.language.training import Schedule, train
+from lib.worlds.weights import device_of, precision
 
 CHUNK = 2**19  # logits held at once when text is scored or written on the CPU: some megabytes, which fit its cache
 
 
 @dataclass(frozen=True)
-class Weights:
+class NeuralModel:
     """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs,
     vocabulary)."""
 
@@ -40,7 +41,7 @@ ZERO_SHOT = ("test_perplexity", "bits_per_byte", "next_entropy")
 
 
 @dataclass(frozen=True)
-class Trained(Language):
+class Neural(Language):
     """What worlds of networks share: fitting run by run, scoring, and storing weights.
 
     Parameters
@@ -84,15 +85,13 @@ class Trained(Language):
         self._set(temperature=number("temperature", self.temperature))
         share("top_p", self.top_p)
         among("stop", self.stop, ("last", "best"))
-        among("dtype", self.dtype, ("auto", "float32", "bfloat16"))
-        among("device", self.device, ("auto", "cpu", "cuda"))
         if self.beams > 1 and (self.temperature != 1 or self.top_p < 1):
             allowed = "1 with a temperature or top_p: a beam search follows the model's own probabilities"
             refuse("beams", self.beams, allowed)
         if self.beams == 1 and self.repetition_penalty != 1:
             allowed = "1 with beams=1: the penalty belongs to a beam search"
             refuse("repetition_penalty", self.repetition_penalty, allowed)
-        device_of(self.device)
+        self.place()  # refuses a device that is not there
         super().__post_init__()
 
     @property
@@ -110,7 +109,7 @@ class Trained(Language):
 
     def zero_shot(self) -> dict[str, float]:
         """The scores on the real test part that need no sampling, before any fine-tuning."""
-        untouched = Weights((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
+        untouched = NeuralModel((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
         return {name: float(values[0]) for name, values in self.score(untouched, None, ZERO_SHOT).items()}
 
     def device_line(self) -> str:
@@ -160,7 +159,7 @@ class Trained(Language):
                 with folders.written(f"progress {str(done)!r} cannot be written; the runs before it are kept"):
                     folders.keep(done, networks[-1])
         starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
-        return Fit(Weights(tuple(networks), starts), steps, steps * self.batch)
+        return Fit(NeuralModel(tuple(networks), starts), steps, steps * self.batch)
 
     def _train(self, network, blocks, schedule, rng, scratch):
         device, dtype = self.place()
@@ -181,12 +180,12 @@ class Trained(Language):
     def _loss_on_validation(self, network) -> float:
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
 
-    def validation_loss(self, model: Weights) -> np.ndarray:
+    def validation_loss(self, model: NeuralModel) -> np.ndarray:
         """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part:
         (runs,). What `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
         return np.array([self._loss_on_validation(network) for network in self.networks(model)])
 
-    def networks(self, model: Weights) -> Iterator[torch.nn.Module]:
+    def networks(self, model: NeuralModel) -> Iterator[torch.nn.Module]:
         """The network of each run, one after the other."""
         for found in model.networks:
             yield self.network(found).eval()

@@ -47,7 +47,6 @@ class NGram(Language):
     """
 
     tokenizer: str = "words"
-    vocabulary: int | None = 16000
     order: int = 3
     smoothing: str = "kneser-ney"
 

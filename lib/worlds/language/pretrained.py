@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.errors import among, refuse
-from lib.worlds.language import generate as hugging_face
-from lib.worlds.language import weights
+from lib.worlds import weights
+from lib.worlds.language import generate
 from lib.worlds.language.corpus import Corpus, corpus_with, text
 from lib.worlds.language.hub import Model, model
-from lib.worlds.language.neural import Trained
+from lib.worlds.language.neural import Neural
 
 
 @dataclass(frozen=True)
-class Pretrained(Trained):
+class Pretrained(Neural):
     """A pre-trained causal model that every fit starts from again, with its own tokenizer.
 
     The defaults are the protocol of the paper: blocks of 64 tokens, 5 epochs, the weights with the lowest validation
@@ -39,7 +39,7 @@ class Pretrained(Trained):
     tokenizer, vocabulary : "own" and None; nothing else is allowed.
     rate : the default is that of transformers' trainer.
 
-    The other parameters, scores and extras are those of `Trained` and `Language`. ValueError for blocks longer than the
+    The other parameters, scores and extras are those of `Neural` and `Language`. ValueError for blocks longer than the
     model's context; with prompts a prompt and what follows it have to fit.
     """
 
@@ -100,7 +100,7 @@ class Pretrained(Trained):
     def _written(self, network, given, starts, size, rng):
         dtype = self.place()[1]
         if self.beams > 1:
-            return hugging_face.beam_search(
+            return generate.beam_search(
                 network, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
             )
         first = given
@@ -108,5 +108,5 @@ class Pretrained(Trained):
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum()).astype(np.int32)
         new = self.block if given is not None else self.block - 1
         seed = int(rng.integers(2**62))
-        found = hugging_face.sampled(network, first, new, seed, self.temperature, self.top_p, dtype=dtype)
+        found = generate.sampled(network, first, new, seed, self.temperature, self.top_p, dtype=dtype)
         return found if given is not None else np.concatenate([first, found], axis=1)

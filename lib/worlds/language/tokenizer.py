@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ END = "<|endoftext|>"
 UNKNOWN = "<unk>"
 KINDS = ("bpe", "words")
 BYTES = 256
+AUTO = "auto"
+USUAL = {"bpe": 512, "words": 16000}  # entries of a vocabulary that follows the text, where it has as many
 # Letters of any script, and apostrophes inside a word: "don't" is one word, the quotes of '\'\'bold\'\'' are none of
 # it.
 LETTERS = r"[\p{L}\p{Nl}]+"
@@ -92,10 +95,11 @@ class Tokenizer:
         return END.join(texts)
 
 
-def learned(kind: str, articles: tuple[str, ...], vocabulary: int | None) -> Tokenizer:
+def learned(kind: str, articles: tuple[str, ...], vocabulary: int | str | None) -> Tokenizer:
     """A tokenizer learned from `articles`, the same one in every call.
 
-    `vocabulary` counts all entries. "bpe" takes the 256 bytes, end of text and as many merges as fit. "words" takes
+    `vocabulary` counts all entries; "auto" takes as many as are USUAL, of a smaller text all pairs, or the words that
+    occur at least twice. "bpe" takes the 256 bytes, end of text and as many merges as fit. "words" takes
     `<unk>`, end of text and the most frequent words, ties in alphabetical order; None takes every word, and then
     `<unk>` never occurs in training and has only the probability that a model gives to what it has not seen.
 
@@ -105,14 +109,19 @@ def learned(kind: str, articles: tuple[str, ...], vocabulary: int | None) -> Tok
     return _words(articles, vocabulary) if kind == "words" else _byte_pairs(articles, vocabulary)
 
 
-def _words(articles: tuple[str, ...], vocabulary: int | None) -> Tokenizer:
+def _words(articles: tuple[str, ...], vocabulary: int | str | None) -> Tokenizer:
     stored = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     stored.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(PIECE), "removed", invert=True)
     trainer = trainers.WordLevelTrainer(vocab_size=2**32, special_tokens=[], show_progress=False)
     stored.train_from_iterator((article.lower() for article in articles), trainer)
     found = stored.get_vocab()
     words = [word for word in sorted(found, key=found.get) if word != UNKNOWN]
-    if vocabulary is not None:
+    if vocabulary == AUTO:
+        if len(words) < USUAL["words"] - 2:
+            counts = Counter(number for article in articles for number in stored.encode(article.lower()).ids)
+            words = [word for word in words if counts[found[word]] > 1]
+        words = words[: USUAL["words"] - 2]
+    elif vocabulary is not None:
         vocabulary = whole("vocabulary", vocabulary, 3)
         if vocabulary - 2 > len(words):
             refuse("vocabulary", vocabulary, f"at most {len(words) + 2}: the training part has {len(words)} words")
@@ -123,22 +132,22 @@ def _words(articles: tuple[str, ...], vocabulary: int | None) -> Tokenizer:
     return Tokenizer("words", stored, len(entries), len(entries) - 1, 0, _digest("words", state))
 
 
-def _byte_pairs(articles: tuple[str, ...], vocabulary: int | None) -> Tokenizer:
+def _byte_pairs(articles: tuple[str, ...], vocabulary: int | str | None) -> Tokenizer:
     if vocabulary is None:
         refuse("vocabulary", None, f'a number of entries for tokenizer="bpe", at least {BYTES + 1}')
-    vocabulary = whole("vocabulary", vocabulary, BYTES + 1)
+    most = USUAL["bpe"] if vocabulary == AUTO else whole("vocabulary", vocabulary, BYTES + 1)
     stored = tokenizers.Tokenizer(models.BPE())
     stored.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     stored.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - 1,
+        vocab_size=most - 1,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         special_tokens=[],
         show_progress=False,
     )
     stored.train_from_iterator(articles, trainer)
     size = 1 + stored.get_vocab_size()
-    if size != vocabulary:
+    if size != most and vocabulary != AUTO:
         refuse("vocabulary", vocabulary, f"at most {size}: the training part has no more byte pairs to merge")
     return Tokenizer("bpe", stored, size, size - 1, None, _digest("bpe", stored.to_str()))
 

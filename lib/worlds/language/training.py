@@ -21,7 +21,7 @@ from lib import distributed as team
 from lib.checkpoint import folders
 from lib.errors import refuse
 from lib.streams import child
-from lib.worlds.language import weights
+from lib.worlds import weights
 
 SAVE_SECONDS = 300.0  # how much of a fit a machine that goes away may take with it
 WARMUP = 0.05  # share of the steps in which the learning rate rises
@@ -46,25 +46,6 @@ class Schedule:
         """The learning rate of a step, as a share of the highest one."""
         warm = max(1, round(WARMUP * self.steps))
         return (step + 1) / warm if step < warm else (self.steps - step) / max(1, self.steps - warm)
-
-
-def device_of(name: str) -> torch.device:
-    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"; of several processes each has its own."""
-    if name == "cuda" and not torch.cuda.is_available():
-        refuse("device", name, '"auto" or "cpu": torch sees no CUDA device on this machine')
-    if team.size() > 1:
-        found = team.device()
-        if name not in ("auto", found.type):
-            refuse("device", name, f'"auto" or {found.type!r}, where the processes were launched')
-        return found
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def precision(device: torch.device, name: str = "auto") -> torch.dtype:
-    """The number format of matrix products: bfloat16 on a GPU, float32 on the CPU, where it is the faster one."""
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, name)
 
 
 def batches(rng: np.random.Generator, size: int, batch: int, step: int) -> np.ndarray:

@@ -14,17 +14,17 @@ import torch
 from lib.checkpoint import remembered
 from lib.errors import number, refuse, whole
 from lib.streams import child
-from lib.worlds.language import decoder, weights
-from lib.worlds.language import generate as hugging_face
+from lib.worlds import weights
+from lib.worlds.language import decoder, generate
 from lib.worlds.language.decoder import Architecture, Decoder
-from lib.worlds.language.neural import CHUNK, Trained
+from lib.worlds.language.neural import CHUNK, Neural
 from lib.worlds.language.training import Schedule, train
 
 BASE_SEED = 0
 
 
 @dataclass(frozen=True)
-class Transformer(Trained):
+class Transformer(Neural):
     """A decoder of its own for each run; see `lib.worlds.language.decoder` for the two families and `SIZES` for named
     sizes.
 
@@ -105,8 +105,8 @@ class Transformer(Trained):
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:
-            exported = hugging_face.exported(network)
-            return hugging_face.beam_search(
+            exported = generate.exported(network)
+            return generate.beam_search(
                 exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
             )
         if given is None:

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from lib.worlds.weights import normal
+
 # ln σ of a training example is normal; a sample goes from the highest level to the lowest. The lowest is about a fifth
 # of what a bond's length varies by.
 MEAN_LEVEL, SD_LEVEL = -0.6, 1.2
@@ -73,11 +75,6 @@ def start_root(covariance: np.ndarray) -> np.ndarray:
 def training_levels(normals: np.ndarray) -> np.ndarray:
     """Noise levels of training examples from standard normals."""
     return np.exp(MEAN_LEVEL + SD_LEVEL * normals)
-
-
-def normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
-    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])
 
 
 def denoising_errors(weights: Weights, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from lib.worlds.molecules.conformers import Molecule, conformers, molecule, rdkit
+from lib.worlds.molecules.truth import Molecule, conformers, molecule, rdkit
 
 BINS = 72  # of a torsion histogram: 5° each
 TOLERANCE = 0.1  # by which a distance may leave RDKit's bounds in a valid geometry
@@ -95,6 +95,12 @@ def circular_wasserstein(a: np.ndarray, b: np.ndarray) -> float:
 def mirrored(angles: np.ndarray) -> np.ndarray:
     """Torsion angles with those of the mirror images: a law that is symmetric is estimated from twice the angles."""
     return np.concatenate([angles, -angles], axis=-2)
+
+
+def torsion_distance(angles: np.ndarray, known: np.ndarray) -> float:
+    """Circular 1-Wasserstein distance of torsion angles (size, m) from those of the truth, degrees, mean over bonds."""
+    pairs = zip(mirrored(angles).T, mirrored(known).T, strict=True)
+    return float(np.mean([circular_wasserstein(a, b) for a, b in pairs]))
 
 
 def torsion_shares(angles: np.ndarray) -> np.ndarray:
