@@ -5,6 +5,7 @@ All functions take heavy atoms, shape (..., atoms, 3), in Å.
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 
 import numpy as np
@@ -73,7 +74,8 @@ def torsion_angles(positions: np.ndarray, torsions: np.ndarray) -> np.ndarray:
     a, b, c, d = (positions[..., torsions[:, k], :].astype(float) for k in range(4))
     middle = c - b
     first, second = np.cross(b - a, middle), np.cross(middle, d - c)
-    sine = (np.cross(first, second) * middle).sum(axis=-1) / np.linalg.norm(middle, axis=-1)
+    length = np.maximum(np.linalg.norm(middle, axis=-1), 1e-12)  # of atoms in one place
+    sine = (np.cross(first, second) * middle).sum(axis=-1) / length
     return np.degrees(np.arctan2(sine, (first * second).sum(axis=-1)))
 
 
@@ -140,9 +142,10 @@ class Hydrogens:
             self._field.Initialize()
             for atom in self._held:
                 self._field.AddFixedPoint(atom)
-            self._field.Minimize(maxIts=RELAXATION)
+            with contextlib.suppress(RuntimeError):  # no way down from where atoms lie upon each other
+                self._field.Minimize(maxIts=RELAXATION)
             out.append(self._field.CalcEnergy())
-        return np.array(out)
+        return np.nan_to_num(out, nan=np.inf, posinf=np.inf)
 
 
 @cache

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from lib.checkpoint import remembered
-from lib.errors import refuse, whole
+from lib.errors import number, refuse, whole
 
 MOLECULES = {
     "butane": "CCCC",
@@ -77,8 +77,8 @@ def rdkit():
 
 @cache
 def molecule(name: str) -> Molecule:
-    """The molecule of that name, or of that SMILES. ValueError, saying why, for one that cannot be parsed, is in
-    several pieces, has no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
+    """The molecule of that name, or of that SMILES. Refused, saying why: one that cannot be parsed, is in several
+    pieces, has a flexible ring or no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
     Chem = rdkit()
     from rdkit import rdBase
     from rdkit.Chem import rdForceFieldHelpers
@@ -92,9 +92,12 @@ def molecule(name: str) -> Molecule:
             refuse("molecule", name, f"{known}; RDKit cannot parse this")
         if len(Chem.GetMolFrags(heavy)) > 1:
             refuse("molecule", name, f"{known} of one connected molecule")
+        if any(_flexible(heavy, ring) for ring in heavy.GetRingInfo().AtomRings()):
+            allowed = "without rings that are not flat: the chains do not turn one shape of such a ring into another"
+            refuse("molecule", name, f"{known}, {allowed}")
         turning = heavy.GetSubstructMatches(RotatableBondSmarts)
         if not turning:
-            refuse("molecule", name, f"{known} with a rotatable bond between heavy atoms; this one has a single shape")
+            refuse("molecule", name, f"{known} with a rotatable bond between heavy atoms; this one has none")
         full = Chem.AddHs(heavy)
         if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
             refuse("molecule", name, f"{known} of atoms that MMFF94 has parameters for")
@@ -104,6 +107,15 @@ def molecule(name: str) -> Molecule:
     bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in heavy.GetBonds()]
     elements = tuple(atom.GetSymbol() for atom in heavy.GetAtoms())
     return Molecule(name, smiles, elements, *map(np.array, (bonds, torsions, symmetries)), full)
+
+
+def _flexible(heavy, ring: tuple[int, ...]) -> bool:
+    """Whether a ring has several shapes, which the chains do not mix: a pucker of four or five atoms keeps its sign for
+    most or all of a chain, and the barrier of a chair is 10 kcal/mol. Rings of three are flat, and aromatic ones."""
+    atoms = [heavy.GetAtomWithIdx(k) for k in ring]
+    if len(ring) < 4 or all(atom.GetIsAromatic() for atom in atoms):
+        return False
+    return len(ring) > 7 or any(str(atom.GetHybridization()) not in ("SP", "SP2") for atom in atoms)
 
 
 def _end(heavy, a: int, b: int) -> int:
@@ -120,9 +132,7 @@ def conformers(name: str, count: int = 4000, temperature: float = 300.0) -> Trut
     Kept in memory, and on disk in the folder that LIB_STORE names if it is set: many processes then need them only
     once. Errors of `molecule`, and ValueError for a wrong count or temperature.
     """
-    count = whole("conformers", count, 1)
-    if not (isinstance(temperature, int | float) and 0 < temperature < np.inf):
-        refuse("temperature", temperature, "a positive number of kelvins")
+    count, temperature = whole("conformers", count, 1), number("temperature", temperature, above=0)
     found = molecule(name)
     drawn = remembered((_drawn, found.smiles, count, float(temperature)), lambda: _drawn(found, count, temperature))
     for part in drawn:
