@@ -45,7 +45,7 @@ def hangs_on(world, regimes: dict, select: Any, settings: dict, sizes: list[int]
     """
     contents = {f.name: provenance.fingerprint(getattr(world, f.name), f.name) for f in fields(world)}
     contents |= {name: provenance.fingerprint(v, name) for name, v in (("world", type(world)), ("select", select))}
-    contents["what the world has read"] = provenance.fingerprint(world.sources(), "sources")
+    contents["data"] = provenance.fingerprint((contents.get("data"), world.sources()), "data")
     modules = [getattr(part, "__module__", None) for part in (type(world), select, *map(type, regimes.values()))]
     used = [name for name in modules if name]
     found = {
@@ -141,7 +141,7 @@ def opened(folder: Path, basis: dict[str, Any]) -> Iterator[Checkpoint]:
             stored = folder / "settings.json"
             if not stored.exists() and folder.exists() and any(p.name[0] != "." for p in folder.iterdir()):
                 refuse("checkpoint", str(folder), "an empty folder, a new one, or one that an earlier call has written")
-            with folders.written(f"checkpoint={str(folder)!r} cannot be written"):
+            with folders.written(f"checkpoint={str(folder)!r}", "nothing was computed"):
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(folders.alone(folder))
                 folders.clean(folder, "**/")
@@ -221,10 +221,8 @@ class Line:
                 world.save(result[name], aside / name)
             folders.save(aside / "fit", {name: result[name] for name in ("scores", "steps", "examples")})
 
-        what = (
-            f"checkpoint {str(self.path(generation))!r} cannot be written; generations up to {generation - 1} are kept"
-        )
-        with folders.written(what):
+        kept = f"generations up to {generation - 1} are kept"
+        with folders.written(f"checkpoint {str(self.path(generation))!r}", kept):
             folders.put(self.path(generation), write)
         folders.discard(self.scratch(generation))
 

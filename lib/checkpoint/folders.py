@@ -150,12 +150,13 @@ def _in_use(folder: Path, holder: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def written(what: str) -> Iterator[None]:
-    """An error of the file system says what could not be written."""
+def written(what: str, kept: str) -> Iterator[None]:
+    """An error of the file system says what could not be written, and what is kept."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, f"{what} ({error.strerror or error})") from error
+        message = f"{what} cannot be written ({error.strerror or error}); {kept}"
+        raise OSError(error.errno, message) from error
 
 
 # Files

@@ -1,11 +1,9 @@
 """The recursion: what it shares, what it keys, what it refuses, and that nothing is lost when it is killed."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -178,116 +176,6 @@ def test_a_world_whose_settings_would_hide_those_of_the_call_is_refused():
 
     with pytest.raises(ValueError, match="world='Crowded'.*'runs' is one of recurse"):
         recurse(Crowded(), Replace(), **SMALL)
-
-
-# Checkpoints
-
-REGIMES = [
-    Replace(),
-    Accumulate(),
-    Keep(0.2),
-    Keep(0.2, redraw=False),
-    Mixture(0.5, 0.3, 0.2),
-    FreshReal(0.3),
-    RealOnly(),
-]
-
-
-def unbroken(**change):
-    return recurse(Gaussian(2, sampler="explicit"), REGIMES, **SMALL | change, block=2)
-
-
-def test_a_continued_checkpoint_returns_the_same_numbers(tmp_path):
-    world = Gaussian(2, sampler="explicit")
-    whole = unbroken()
-    recurse(world, REGIMES[:3], **SMALL | {"generations": 2}, block=2, checkpoint=tmp_path)
-    grown = recurse(world, REGIMES, **SMALL, block=2, checkpoint=tmp_path)
-    xr.testing.assert_identical(grown, whole)
-    again = recurse(world, REGIMES, **SMALL, block=2, checkpoint=tmp_path)
-    xr.testing.assert_identical(again, whole)
-
-
-def test_what_is_finished_is_not_computed_again(tmp_path, monkeypatch):
-    whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    monkeypatch.setattr(Gaussian, "fit", lambda *a: pytest.fail("fitted again"))
-    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
-
-
-@pytest.mark.parametrize(
-    "change", [{"n": 11}, {"seed": 4}, {"runs": 6}, {"scores": ["trace_ratio"]}, {"independent": True}]
-)
-def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, change):
-    whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    name, value = next(iter(change.items()))
-    with pytest.raises(ValueError, match=f"{name}=.*checkpoint"):
-        recurse(Gaussian(), Replace(), **SMALL | change, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="estimator='unbiased' .*'mle', the setting of checkpoint"):
-        recurse(Gaussian(estimator="unbiased"), Replace(), **SMALL, checkpoint=tmp_path)
-    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
-
-
-def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
-    (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(ValueError, match="checkpoint=.*an empty folder"):
-        recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(OSError, match="checkpoint=.*file/below.* cannot be written"):
-        recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path / "file" / "below")
-
-
-SCRIPT = """
-import resource, signal, sys
-from lib.worlds.gaussian import Gaussian
-from lib.recursion import recurse
-from lib.regimes import *
-n = 10 if len(sys.argv) < 3 else 1000
-if n == 1000:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-regimes = [Replace(), Accumulate(), Keep(0.2), Keep(0.2, redraw=False), Mixture(0.5, 0.3, 0.2), FreshReal(0.3), RealOnly()]
-recurse(Gaussian(2, sampler="explicit"), regimes, n=n, generations=4, runs=5, seed=3, block=2, checkpoint=sys.argv[1])
-"""
-
-
-def start(*arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def test_killed_at_any_point_and_started_again_it_returns_the_same_numbers(tmp_path):
-    folder = tmp_path / "run"
-    kills = 0
-    for target in (1, 7, 20, 40, 70):
-        process = start(folder)
-        # Kill it when so many generations are stored, wherever it then is.
-        while process.poll() is None and sum(1 for _ in folder.glob("block-*/*/0*")) < target:
-            time.sleep(0.002)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-        process.stderr.close()
-    assert kills >= 3
-    resumed = recurse(Gaussian(2, sampler="explicit"), REGIMES, **SMALL, block=2, checkpoint=folder)
-    xr.testing.assert_identical(resumed, unbroken())
-    assert not list(folder.rglob(".unfinished-*"))
-
-
-def test_a_full_disk_loses_nothing(tmp_path):
-    folder = tmp_path / "run"
-    large = SMALL | {"n": 1000}
-    recurse(Gaussian(2, sampler="explicit"), REGIMES[:1], **large | {"generations": 2}, block=2, checkpoint=folder)
-    process = start(folder, 10_000)  # a file-size limit stands in for a full disk: arrays no longer fit, text does
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "cannot be written" in errors
-    assert "generations up to" in errors
-    resumed = recurse(Gaussian(2, sampler="explicit"), REGIMES, **large, block=2, checkpoint=folder)
-    xr.testing.assert_identical(resumed, unbroken(n=1000))
 
 
 def test_memory_of_ten_thousand_runs_over_a_thousand_generations():

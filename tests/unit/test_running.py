@@ -75,6 +75,24 @@ def test_calls_have_folders_of_their_own_and_more_generations_go_on(folder, fits
     assert len(list(folder.iterdir())) == 4
 
 
+def test_sets_that_grow_go_on_too_and_each_schedule_has_its_folder(folder, fits):
+    linear, double = (lambda t: 40 * t), (lambda t: 40 * 2 ** (t - 1))
+    recurse(WORLD, Replace(), generations=2, **SIZES | {"n": linear})
+    recurse(WORLD, Replace(), generations=3, **SIZES | {"n": linear})
+    assert len(fits) == 3 and len(list(folder.iterdir())) == 1
+    recurse(WORLD, Replace(), generations=3, **SIZES | {"n": double})
+    assert len(fits) == 3 + 3 and len(list(folder.iterdir())) == 2
+    recurse(WORLD, Replace(), generations=4, **SIZES | {"n": double})
+    assert len(fits) == 3 + 3 + 1 and len(list(folder.iterdir())) == 2
+
+
+def test_other_code_has_a_folder_of_its_own(folder, fits, monkeypatch):
+    recurse(WORLD, Replace(), generations=2, **SIZES)
+    monkeypatch.setattr(provenance, "version", lambda package: "0.1")
+    recurse(WORLD, Replace(), generations=2, **SIZES)
+    assert len(fits) == 4 and len(list(folder.iterdir())) == 2
+
+
 def test_a_world_that_trains_nothing_is_not_slowed_down(folder):
     recurse(Gaussian(), Replace(), n=10, generations=3, runs=2, seed=1)
     assert not folder.exists()

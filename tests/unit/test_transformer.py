@@ -264,7 +264,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 def test_a_deterministic_decoder_has_nothing_to_say_to_replace_grown():
     with pytest.raises(ValueError, match=r"beams=2 .*sampling at a temperature with ReplaceGrown.*asks for 90 blocks"):
         recurse(world(prompts=True, beams=2), [ReplaceGrown()], **CALL)
-    with pytest.raises(ValueError, match="temperature=0 .*ReplaceGrown"):
+    with pytest.raises(ValueError, match="temperature=0.*ReplaceGrown"):
         recurse(world(prompts=True, temperature=0), [ReplaceGrown()], **CALL)
     with pytest.raises(ValueError, match="beams=2 .*prompts=True"):
         recurse(world(beams=2), [Replace()], **CALL)

@@ -156,7 +156,7 @@ class Neural(Language):
             )
             networks.append(weights.copied(network))
             if done is not None and run + 1 < runs and team.first():
-                with folders.written(f"progress {str(done)!r} cannot be written; the runs before it are kept"):
+                with folders.written(f"progress {str(done)!r}", "the runs before it are kept"):
                     folders.keep(done, networks[-1])
         starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
         return Fit(NeuralModel(tuple(networks), starts), steps, steps * self.batch)

@@ -172,7 +172,7 @@ def _save(scratch, network, optimiser, keeper, schedule, step):
         "best": (keeper.loss, keeper.weights) if keeper is not None and keeper.weights else None,
     }
     older = list(scratch.glob("step-*"))
-    with folders.written(f"progress {str(scratch)!r} cannot be written; what was kept before stays"):
+    with folders.written(f"progress {str(scratch)!r}", "what was kept before stays"):
         folders.keep(scratch / f"step-{step:09d}", progress)
     for folder in older:
         folders.discard(folder)
