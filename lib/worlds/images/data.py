@@ -78,8 +78,8 @@ def thinned(full: Images, label: int, wanted: float) -> Images:
         others = labels.size - members.size
         count = round(wanted * others / (1 - wanted)) if wanted < 1 else labels.size
         if count >= members.size or (wanted > 0 and count == 0):
-            allowed = f"0, or a share from {1 / (others + 1):.2g} up to the {members.size / labels.size:.3g} that class {label} has"
-            refuse("rare share", wanted, allowed)
+            has = members.size / labels.size
+            refuse("rare share", wanted, f"0, or {1 / (others + 1):.2g} up to the {has:.3g} that class {label} has")
         kept = np.random.default_rng(SPLIT_SEED).permutation(members)[:count]
         chosen = np.sort(np.concatenate([np.flatnonzero(labels != label), kept]))
         parts += [values[chosen], labels[chosen]]

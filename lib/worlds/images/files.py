@@ -110,22 +110,16 @@ def read_idx(path: Path, dimensions: int, name: str) -> np.ndarray:
     wanted = bytes([0, 0, UNSIGNED_BYTES, dimensions])
     if content[:4] != wanted[: len(content)] or not content:
         found = content[:4].hex(" ") or "nothing"
-        refuse(
-            "data",
-            name,
-            f"{path} must start with the bytes {wanted.hex(' ')} of {dimensions}-dimensional idx files, found {found}",
-        )
+        must = f"must start with the bytes {wanted.hex(' ')} of {dimensions}-dimensional idx files"
+        refuse("data", name, f"{path} {must}, found {found}")
     if len(content) < head:
         refuse("data", name, f"{path} is cut off: {head} bytes of header, found {len(content)}")
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
     expected = head + int(np.prod(shape, dtype=object))
     if len(content) != expected:
         word = "is cut off" if len(content) < expected else "is too long"
-        refuse(
-            "data",
-            name,
-            f"{path} {word}: its header announces {' × '.join(map(str, shape))} values, {expected} bytes, found {len(content)}",
-        )
+        announced = f"its header announces {' × '.join(map(str, shape))} values, {expected} bytes"
+        refuse("data", name, f"{path} {word}: {announced}, found {len(content)}")
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
 
 
@@ -170,16 +164,13 @@ def openml(name: str) -> Images:
         values, labels = fetch_openml(title, version=1, return_X_y=True, as_frame=False)
     except Exception as error:  # HTTP errors, time-outs, checksums that differ: the ways out are the same
         raise OSError(
-            f"data={name!r} could not be fetched from OpenML ({type(error).__name__}: {error}); without a network put the four idx files "
-            'into a folder and name it: data="idx:FOLDER"'
+            f"data={name!r} could not be fetched from OpenML ({type(error).__name__}: {error}); without a network put "
+            'the four idx files into a folder and name it: data="idx:FOLDER"'
         ) from error
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] != 28 * 28 or len(values) <= TRAIN_IMAGES:
-        refuse(
-            "data",
-            name,
-            f"more than {TRAIN_IMAGES} images of 28×28 pixels; OpenML sent an array of shape {values.shape}",
-        )
+        allowed = f"more than {TRAIN_IMAGES} images of 28×28 pixels; OpenML sent an array of shape {values.shape}"
+        refuse("data", name, allowed)
     values, labels = values.reshape(-1, 28, 28).astype(np.uint8), np.asarray(labels).astype(np.int64)
     first, rest = slice(None, TRAIN_IMAGES), slice(TRAIN_IMAGES, None)
     return assembled(values[first], labels[first], values[rest], labels[rest], name, names)
@@ -197,7 +188,8 @@ def celeba(attribute: str, folder: str | Path = "~/.cache/celeba") -> Images:
         from torchvision.datasets import CelebA
     except ImportError as error:
         raise ModuleNotFoundError(
-            f"data={name!r} is read through torchvision, which cannot be imported ({error}): pip install torchvision gdown"
+            f"data={name!r} is read through torchvision, which cannot be imported ({error}): "
+            "pip install torchvision gdown"
         ) from error
     parts = []
     for part, count in CELEBA_COUNTS.items():

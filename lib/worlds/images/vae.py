@@ -124,8 +124,8 @@ class VAE(World):
         rows, columns = self._images.shape
         among("network", self.network, ("dense", "convolutional"))
         if self.network == "convolutional" and (rows != columns or rows % 2**HALVINGS):
-            allowed = f'"dense" for images of {rows}×{columns} pixels; a convolutional one takes squares with a side that {2**HALVINGS} divides'
-            refuse("network", self.network, allowed)
+            squares = f"a convolutional one takes squares with a side that {2**HALVINGS} divides"
+            refuse("network", self.network, f'"dense" for images of {rows}×{columns} pixels; {squares}')
         names = ("latent", "hidden", "channels", "steps", "batch", "score_draws", "shown")
         for name in names if self.epochs is None else (*names, "epochs"):
             self._set(**{name: whole(name, getattr(self, name), 1)})

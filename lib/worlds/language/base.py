@@ -111,8 +111,8 @@ class Language(World):
         for demand in demands:
             most = max(demand.synthetic)
             if most > sizes[0]:
-                allowed = f"sampling at a temperature with {demand.label}, which asks for {most} blocks: a deterministic "
-                allowed += f"decoder continues each of the {sizes[0]} prompts in one way only, the others would be copies"
+                reason = f"a deterministic decoder continues each of the {sizes[0]} prompts in one way only"
+                allowed = f"sampling at a temperature with {demand.label}, which asks for {most} blocks: {reason}"
                 refuse(*self._decoding(), allowed)
 
     def _decoding(self) -> tuple[str, Any]:

@@ -151,11 +151,8 @@ def split_articles(name: str, articles: Iterable[str], source: str) -> Text:
     order."""
     articles = [article for article in dict.fromkeys(articles) if article]
     if len(articles) < LEAST_ARTICLES:
-        refuse(
-            "text",
-            name,
-            f"at least {LEAST_ARTICLES} different articles, separated by blank lines; it has {len(articles)}",
-        )
+        allowed = f"at least {LEAST_ARTICLES} different articles, separated by blank lines; it has {len(articles)}"
+        refuse("text", name, allowed)
     order = sorted(range(len(articles)), key=lambda k: hashlib.sha256(f"{SPLIT_SEED}\n{articles[k]}".encode()).digest())
     wanted = HELD_OUT * sum(map(len, articles))
     places, place, held = {}, 0, 0
@@ -247,14 +244,15 @@ def _hub(repository: str, configuration: str | None, name: str) -> dict:
         import datasets
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"text={name!r} comes through the package datasets, which cannot be imported ({error}): pip install datasets; {offline}"
+            f"text={name!r} comes through the package datasets, which cannot be imported ({error}): "
+            f"pip install datasets; {offline}"
         ) from error
     try:
         return datasets.load_dataset(repository, configuration)
     except Exception as error:  # what it raises without a network differs from version to version
         raise ConnectionError(
-            f"text={name!r} is loaded from the Hugging Face hub ({repository}), which failed ({type(error).__name__}: {error}). "
-            f"Connect to the network once, after which it is cached; {offline}"
+            f"text={name!r} is loaded from the Hugging Face hub ({repository}), which failed "
+            f"({type(error).__name__}: {error}). Connect to the network once, after which it is cached; {offline}"
         ) from error
 
 

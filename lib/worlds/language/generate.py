@@ -17,8 +17,8 @@ def exported(network: Decoder) -> torch.nn.Module:
     common = {"vocab_size": shape.vocabulary, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if shape.family == "gpt2":
         config = transformers.GPT2Config(
-            n_positions=shape.context, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads, n_inner=shape.hidden,
-            layer_norm_epsilon=EPSILON, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
+            n_positions=shape.context, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads,
+            n_inner=shape.hidden, layer_norm_epsilon=EPSILON, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
         )  # fmt: skip
         model, names = transformers.GPT2LMHeadModel, _gpt2(weights, shape)
     else:

@@ -33,9 +33,6 @@ OFFLINE = (
 PADDING = 0.02  # share of the rows of an embedding that may stand for no token: sizes are rounded up for speed
 PATIENCE = 10.0  # seconds in which the hub has to answer
 
-# What separates documents where a model was pre-trained; other models use the end-of-sequence token for it.
-SEPARATOR = END
-
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -95,9 +92,8 @@ def _folder(name: str, folder: Path, files: tuple) -> Model:
     options = {}
     if "config.json" not in names:
         if len(packed) != 1:
-            refuse(
-                "model", name, f"a folder with config.json, or with one GGUF file; {folder} has {packed or 'neither'}"
-            )
+            allowed = f"a folder with config.json, or with one GGUF file; {folder} has {packed or 'neither'}"
+            refuse("model", name, allowed)
         if importlib.util.find_spec("gguf") is None:
             raise ModuleNotFoundError(f"model={name!r} is a GGUF file, which takes the package gguf: pip install gguf")
         options = {"gguf_file": packed[0]}
@@ -107,9 +103,8 @@ def _folder(name: str, folder: Path, files: tuple) -> Model:
         found = _read(folder, local_files_only=True, **options)
     except Exception as error:  # what the library raises differs with what is wrong and from version to version
         problem = str(error).strip().splitlines()[:1]
-        refuse(
-            "model", name, f"a folder from which transformers reads a causal model ({type(error).__name__}: {problem})"
-        )
+        problem = f"{type(error).__name__}: {problem}"
+        refuse("model", name, f"a folder from which transformers reads a causal model ({problem})")
     return _checked(name, *found)
 
 
@@ -171,26 +166,20 @@ def _unpacked(network: Any) -> Any:
 
 def _checked(name: str, network: Any, missing: list[str], tokenizer: Any) -> Model:
     if missing:
-        refuse(
-            "model", name, f"a model with all its weights; missing are {', '.join(missing[:3])} ({len(missing)} in all)"
-        )
+        found = f"missing are {', '.join(missing[:3])} ({len(missing)} in all)"
+        refuse("model", name, f"a model with all its weights; {found}")
     rows = network.get_input_embeddings().weight.shape[0]
     if not len(tokenizer) <= rows <= len(tokenizer) * (1 + PADDING):
-        refuse(
-            "model",
-            name,
-            f"a model and a tokenizer of one vocabulary; the embedding has {rows} rows, the tokenizer {len(tokenizer)} entries",
-        )
+        found = f"the embedding has {rows} rows, the tokenizer {len(tokenizer)} entries"
+        refuse("model", name, f"a model and a tokenizer of one vocabulary; {found}")
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         refuse("model", name, "a model with a tokenizer of the tokenizers library (tokenizer.json)")
     known = tokenizer.get_vocab()
-    end = known.get(SEPARATOR, tokenizer.eos_token_id)
+    # What separates documents where a model was pre-trained; other models use the end-of-sequence token for it.
+    end = known.get(END, tokenizer.eos_token_id)
     if end is None:
-        refuse(
-            "model",
-            name,
-            f"a model whose tokenizer has an end-of-sequence token or {SEPARATOR}, to stand between articles",
-        )
+        allowed = f"a model whose tokenizer has an end-of-sequence token or {END}, to stand between articles"
+        refuse("model", name, allowed)
     _check_causal(name, network)
     stored = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id != end else None

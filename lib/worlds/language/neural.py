@@ -115,14 +115,11 @@ class Neural(Language):
     def device_line(self) -> str:
         """Device and number format in words, and why."""
         device, dtype = self.place()
-        asked = (
-            "as asked for"
-            if self.device != "auto"
-            else "a GPU was found"
-            if device.type == "cuda"
-            else "no GPU was found"
-        )
-        reason = "as asked for" if self.dtype != "auto" else "which is fastest there"
+        asked = reason = "as asked for"
+        if self.device == "auto":
+            asked = f"{'a' if device.type == 'cuda' else 'no'} GPU was found"
+        if self.dtype == "auto":
+            reason = "which is fastest there"
         return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
 
     def network(self, found: dict[str, torch.Tensor] | None) -> torch.nn.Module:
@@ -165,17 +162,8 @@ class Neural(Language):
         device, dtype = self.place()
         watch = self._loss_on_validation if self.stop == "best" else None
         compiled = device.type == "cuda" and isinstance(network, Decoder)
-        train(
-            network,
-            blocks,
-            schedule,
-            rng,
-            logits=self.logits,
-            dtype=dtype,
-            compiled=compiled,
-            watch=watch,
-            scratch=scratch,
-        )
+        how = {"logits": self.logits, "dtype": dtype, "compiled": compiled, "watch": watch}
+        train(network, blocks, schedule, rng, scratch=scratch, **how)
 
     def _loss_on_validation(self, network) -> float:
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))

@@ -59,12 +59,8 @@ class Pretrained(Neural):
         length = self.block * (2 if self.prompts else 1)
         if self.base.context is not None and length > self.base.context:
             what = "a prompt and as many tokens after it" if self.prompts else "a block"
-            refuse(
-                "block",
-                self.block,
-                f"at most {self.base.context * self.block // length}: {what} have to fit into the {self.base.context} positions of "
-                f"{self.model}",
-            )
+            most = f"at most {self.base.context * self.block // length}"
+            refuse("block", self.block, f"{most}: {what} have to fit into the model's {self.base.context} positions")
 
     @property
     def base(self) -> Model:
@@ -100,9 +96,7 @@ class Pretrained(Neural):
     def _written(self, network, given, starts, size, rng):
         dtype = self.place()[1]
         if self.beams > 1:
-            return generate.beam_search(
-                network, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
-            )
+            return generate.beam_search(network, given, self.block, self.beams, self.repetition_penalty, dtype=dtype)
         first = given
         if given is None:
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum()).astype(np.int32)

@@ -106,9 +106,7 @@ class Transformer(Neural):
         device, dtype = self.place()
         if self.beams > 1:
             exported = generate.exported(network)
-            return generate.beam_search(
-                exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
-            )
+            return generate.beam_search(exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype)
         if given is None:
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum())
             uniforms = rng.random((size, self.block - 1), dtype=np.float32)
@@ -160,11 +158,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "llama-1M": {"width": 160, "layers": 3},
     "llama-3M": {"width": 224, "layers": 4},
     "llama-5M": {"width": 320, "layers": 4, "heads": 5},
-    "corpus": {
-        "width": 320,
-        "layers": 4,
-        "heads": 5,
-    },  # llama-5M: the lowest of the losses in lib/stored/sweeps/language-size.nc
+    # llama-5M: the lowest of the losses in lib/stored/sweeps/language-size.nc
+    "corpus": {"width": 320, "layers": 4, "heads": 5},
     "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
     "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
     "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},
