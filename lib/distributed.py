@@ -10,9 +10,13 @@ disk is what it says: a process that found a fit on disk for which the others st
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-import torch
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import torch
 
 
 def size() -> int:
@@ -43,6 +47,31 @@ def agreed(value: Any) -> Any:
 
 
 def _state():
+    import torch
     from accelerate import PartialState
 
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def progress(total: int, wanted: bool | None) -> tqdm:
+    """The bar of a call with so many fits, where it is wanted (None: where it takes more than three seconds)."""
+    stream = _terminal()
+    return tqdm(
+        total=total,
+        unit="fit",
+        file=stream,
+        disable=wanted is False or not first(),
+        delay=0 if wanted else 3,
+        mininterval=0.1 if stream.isatty() else 10,
+        leave=False,
+    )
+
+
+def _terminal():
+    """Where progress goes: the stderr of the process, which papermill logs, and not the outputs that a notebook stores.
+    A Jupyter kernel redirects its file descriptor and keeps a copy of the original one; Colab shows nothing but
+    sys.stderr."""
+    kept = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if "google.colab" in sys.modules:
+        return sys.stderr
+    return sys.__stderr__ if kept is None else open(kept, "w", closefd=False)

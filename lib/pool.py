@@ -1,15 +1,15 @@
 """Batches, training sets and the pool: what a world draws and what a regime composes from it.
 
 A *batch* holds samples of one kind for all runs at once, as rows (`Rows`) or as a sufficient statistic that merges
-(`Moments`, `Counts`). A *training set* is a tuple of parts. The *pool* holds what a regime may use: the original real data,
-the newest synthetic batch, the union of everything so far for regimes that accumulate, and the previous set.
+(`Counts`, and others beside their worlds). A *training set* is a tuple of parts. The *pool* holds what a regime may
+use: the original real data, the newest synthetic batch, the union of everything so far for regimes that accumulate, and
+the previous set.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -50,8 +50,9 @@ class Rows:
     def merge(self, other: Rows) -> Rows:
         """Both batches, one after the other.
 
-        A pool that grows by a batch in each generation would be copied each time. So the rows lie in an array with room for more,
-        and a batch that is the newest in its array is continued there; older ones still see their own rows only.
+        A pool that grows by a batch in each generation would be copied each time. So the rows lie in an array with room
+        for more, and a batch that is the newest in its array is continued there; older ones still see their own rows
+        only.
         """
         size = self.size + other.size
         room = getattr(self, "_room", None)
@@ -67,71 +68,12 @@ class Rows:
 
     def take(self, k: int, rng: np.random.Generator) -> Rows:
         """`k` rows of each run, drawn without replacement and independently for each run."""
-        _check_take(k, self.size)
+        check_take(k, self.size)
         runs = self.values.shape[0]
         order = rng.random((runs, self.size))
         # argpartition leaves the chosen rows in an order of its own; sorted indices make the result canonical.
         index = np.sort(np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k], axis=1)
         return Rows(np.take_along_axis(self.values, index.reshape(runs, k, *[1] * (self.values.ndim - 2)), axis=1))
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean and scatter of Gaussian samples: a sufficient statistic that merges in O(d²) whatever the count.
-
-    `mean` has shape (runs, d); `scatter`, the sum of centred outer products, (runs, d, d). `factor`, where known, is
-    lower trapezoidal with scatter = factor @ factor.T: it keeps directions apart whose scales differ by more than
-    floating point can hold in the scatter itself.
-    """
-
-    size: int
-    mean: np.ndarray
-    scatter: np.ndarray
-    factor: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, rows: Rows) -> Moments:
-        """The moments of explicit rows of shape (runs, size, d)."""
-        mean = rows.values.mean(axis=1)
-        centred = rows.values - mean[:, None]
-        # Centred rows have rank size − 1 at most: with fewer rows than dimensions the last column is rounding noise.
-        factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)[:, :, : rows.size - 1]
-        return cls(rows.size, mean, factor @ factor.swapaxes(1, 2), factor)
-
-    def merge(self, other: Moments) -> Moments:
-        """The moments of both batches together, by the parallel formula (Chan, Golub and LeVeque 1983).
-
-        Weights are ratios of counts, so nothing overflows or cancels at a count of 10**13.
-        """
-        size = self.size + other.size
-        weight = other.size / size
-        delta = other.mean - self.mean
-        scatter = self.scatter + other.scatter
-        scatter += (self.size * weight * delta)[:, :, None] * delta[:, None, :]
-        return Moments(size, self.mean + weight * delta, scatter)
-
-    def take(self, k: int, rng: np.random.Generator) -> Moments:
-        """The moments of `k` of the samples, drawn from their law given the moments of all of them. Take once only.
-
-        For Gaussian samples, S = W₁ + W₂ + uuᵀ with independent Wisharts W₁ of the subset, W₂ of the rest and a Gaussian
-        u from the difference of their means. Standardised by the Cholesky factor of their sum, the three do not depend
-        on S (Basu's theorem: S and the mean are complete and sufficient, the standardised parts ancillary). A second
-        subset of the same samples would have to know the samples behind the first: that needs rows.
-        """
-        _check_take(k, self.size)
-        if k == self.size:
-            return self
-        factor = np.linalg.cholesky(self.scatter) if self.factor is None else self.factor
-        runs, _, rank = factor.shape
-        rng_subset, rng_rest, rng_gap = rng.spawn(3)
-        rest = self.size - k
-        subset, other = bartlett(rng_subset, runs, rank, k - 1), bartlett(rng_rest, runs, rank, rest - 1)
-        gap = rng_gap.standard_normal((runs, rank))
-        total = subset @ subset.swapaxes(1, 2) + other @ other.swapaxes(1, 2) + gap[:, :, None] * gap[:, None, :]
-        map_back = factor @ np.linalg.inv(np.linalg.cholesky(total))
-        difference = (map_back @ gap[:, :, None])[:, :, 0] / np.sqrt(k * (rest / self.size))
-        factor = map_back @ subset
-        return Moments(k, self.mean + (rest / self.size) * difference, factor @ factor.swapaxes(1, 2), factor)
 
 
 @dataclass(frozen=True)
@@ -159,8 +101,9 @@ class Counts:
         return Counts(self.size + other.size, self.values + other.values)
 
     def take(self, k: int, rng: np.random.Generator) -> Counts:
-        """The counts of `k` of the samples, drawn without replacement: multivariate hypergeometric, independently for each run."""
-        _check_take(k, self.size)
+        """The counts of `k` of the samples, drawn without replacement: multivariate hypergeometric, independently for
+        each run."""
+        check_take(k, self.size)
         if k == self.size:
             return self
         if self.size >= self.MOST_TO_TAKE_FROM:
@@ -168,41 +111,19 @@ class Counts:
         return Counts(k, np.array([rng.multivariate_hypergeometric(run, k, method="marginals") for run in self.values]))
 
 
-def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.ndarray:
-    """Lower trapezoidal A with A Aᵀ ~ Wishart_d(I, degrees), shape (runs, d, min(d, degrees)).
-
-    Bartlett's decomposition: chi variables on the diagonal, standard normals below. With fewer degrees of freedom
-    than dimensions only the first `degrees` columns exist and A Aᵀ is singular, exactly as a scatter of few points.
-    """
-    columns = min(d, degrees)
-    factor = np.zeros((runs, d, columns))
-    if columns == 0:
-        return factor
-    diagonal = np.arange(columns)
-    factor[:, diagonal, diagonal] = np.sqrt(rng.chisquare(float(degrees) - diagonal, size=(runs, columns)))
-    if d > 1:
-        below = _below(d, columns)
-        factor[:, below[0], below[1]] = rng.spawn(1)[0].standard_normal((runs, len(below[0])))
-    return factor
-
-
-@cache
-def _below(d: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices below the diagonal of a (d, columns) matrix, remembered: finding them costs as much as filling them."""
-    return np.tril_indices(d, -1, columns)
-
-
-def _check_take(k: int, size: int) -> None:
+def check_take(k: int, size: int) -> None:
+    """Refuse a subset that is empty or larger than what it is drawn from."""
     if not 1 <= k <= size:
         refuse("k", k, f"between 1 and {size} samples can be taken without replacement from {size}")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a training set: a batch, the expected share of its samples that are real, and the weight of each sample in the fit,
-    where 1 is a sample that just counts.
+    """A piece of a training set: a batch, the expected share of its samples that are real, and the weight of each
+    sample in the fit, where 1 is a sample that just counts.
 
-    Only worlds that say so (`World.weighs`) can fit other weights; regimes that use them (`Regime.weighs`) are refused elsewhere.
+    Only worlds that say so (`World.weighs`) can fit other weights; regimes that use them (`Regime.weighs`) are refused
+    elsewhere.
     """
 
     batch: Batch
@@ -233,8 +154,8 @@ def size(train: TrainingSet) -> int:
 
 
 def real_share(train: TrainingSet) -> float:
-    """Expected share of real samples in a training set, each counted once whatever its weight. Where a regime subsamples, a run's
-    own share varies about it."""
+    """Expected share of real samples in a training set, each counted once whatever its weight. Where a regime
+    subsamples, a run's own share varies about it."""
     return sum(part.batch.size * part.real for part in train) / size(train)
 
 
@@ -246,12 +167,36 @@ def merged(train: TrainingSet) -> Batch:
     return batch
 
 
+@dataclass(frozen=True)
+class Step:
+    """Where the recursion stands: the set size n of the generation and the sum of all set sizes so far (n·t if
+    equal)."""
+
+    n: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Samples a regime asks for before it composes: from the newest model, and new real ones."""
+
+    synthetic: int = 0
+    real: int = 0
+
+
+class NoStream:
+    """In place of a random stream, for a regime that has not asked for one."""
+
+    def __getattr__(self, name: str):
+        refuse("needs_take", False, "True for a regime that draws subsets in `compose`")
+
+
 class Pool:
     """What a regime may compose from, in one block of runs.
 
-    `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a regime that
-    `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every generation. `previous` is
-    the training set of the generation before, for regimes that take from it (`needs_take`).
+    `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a
+    regime that `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every
+    generation. `previous` is the training set of the generation before, for regimes that take from it (`needs_take`).
     """
 
     def __init__(self, original: Batch, streams: Streams, accumulates: bool = False) -> None:

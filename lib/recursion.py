@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from lib import __version__, pool
 from lib import distributed as team
 from lib.checkpoint import Checkpoint, through
 from lib.errors import among, flag, refuse, whole
-from lib.regimes import Regime, Step
+from lib.regimes import Regime
 from lib.streams import Streams, regime_key
 from lib.world import Demand, World
 
@@ -46,7 +43,8 @@ def recurse(
     keep: Iterable[str] = (),
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Train generation after generation under each regime, with everything but the regime the same.
+    """Train generation after generation under each regime, with everything but the regime the same. A wrong setting is
+    refused by name, before any work is done.
 
     Parameters
     ----------
@@ -62,13 +60,11 @@ def recurse(
     select : applied to each synthetic batch, with a random stream: a filter or a verifier.
     independent : each regime draws everything, the real data included, from streams of its own, for null experiments.
         By default regimes share streams, so that differences between them are paired.
-    inputs_from : "real" or "previous": where a conditional world takes its inputs from, the original data or the newest
-        synthetic batch.
+    inputs_from : "real" or "previous": a conditional world takes its inputs from the original or from the newest data.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
-        same settings, data, code and versions; more generations or more regimes may be asked for later. Without one, a
-        world that trains networks keeps its generations below the folder that the environment variable LIB_CHECKPOINTS
-        names, and a whole result is found again in the one that LIB_STORE names, if they are set.
+        same settings, data, code and versions; more generations or regimes may be asked for later. Without one, a world
+        that trains keeps its generations below the folder in LIB_CHECKPOINTS, a whole result is found in LIB_STORE.
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
@@ -76,15 +72,10 @@ def recurse(
     -------
     Dataset with dims (regime, generation, run), one variable per score, and `real_share`, `train_size`, `steps` and
     `examples` with dims (regime, generation). Attributes hold every setting.
-
-    Raises
-    ------
-    ValueError naming the setting, its value and what is allowed, before any work is done.
     """
     labelled, sizes, demands = _asked(world, regimes, n, generations, runs)
     generations, runs, seed = len(sizes), whole("runs", runs, 1), whole("seed", seed, 0)
-    if block is not None:
-        block = whole("block", block, 1)
+    block = None if block is None else whole("block", block, 1)
     flag("independent", independent)
     among("inputs_from", inputs_from, ("real", "previous"))
     names = _names("scores", world.scores if scores is None else scores, world.scores)
@@ -113,14 +104,12 @@ def recurse(
     def compute(store: Checkpoint | None) -> xr.Dataset:
         out = _Output(labelled, generations, runs, world)
         held = min(block or runs, runs)
-        with _bar(progress, total=-(-runs // held) * len(labelled) * generations) as bar:
+        with team.progress(-(-runs // held) * len(labelled) * generations, progress) as bar:
             for index, start in enumerate(range(0, runs, held)):
-                rows = slice(start, min(start + held, runs))
-                shared = None
+                rows, shared = slice(start, min(start + held, runs)), None
                 for position, (label, regime) in enumerate(labelled.items()):
                     streams = Streams(seed, index, regime_key(label) if independent else 0)
-                    some = rows.stop - rows.start
-                    line = _Line(world, regime, streams, some, sizes, names + extras, select, inputs_from)
+                    line = _Line(world, regime, streams, rows.stop - start, sizes, names + extras, select, inputs_from)
                     folder = None if store is None else store.line(index, label, independent)
                     bar.set_description(label, refresh=False)
                     shared = line.first(shared if not independent else None, folder)
@@ -163,15 +152,14 @@ class _Line:
         self.pool.previous = self.train if self.regime.needs_take else ()
         if self.regime.accumulates:
             kept = self.regime.starts_with(original.size)
-            whole_set = kept == original.size
-            self.pool.begin(start if whole_set else self._reduced(self.pool.subset(kept)) if kept else None)
+            part = start if kept == original.size else self._reduced(self.pool.subset(kept)) if kept else None
+            self.pool.begin(part)
         return shared
 
     def advance(self, t, folder):
         """Generation t: sample the newest model, compose the next training set, fit and score it."""
-        n = self.sizes[t - 1]
-        self.total += n
-        step = Step(n, self.total)
+        self.total += self.sizes[t - 1]
+        step = pool.Step(self.sizes[t - 1], self.total)
         draws = self.regime.draws(step)
         asked = tuple(name for name, count in vars(draws).items() if count)
         stored = None if folder is None else folder.read(t, self.world, asked)
@@ -186,7 +174,7 @@ class _Line:
             batches = {k: stored[k] for k in ("synthetic", "real") if k in stored}
         self.used += draws.real
         self.pool.add(real=batches.get("real"), synthetic=batches.get("synthetic"))
-        rng = self.streams(t, "compose") if self.regime.needs_take else _Nothing()
+        rng = self.streams(t, "compose") if self.regime.needs_take else pool.NoStream()
         self.train = self.regime.compose(self.pool, step, rng)
         self.pool.previous = self.train if self.regime.needs_take else ()
         if stored is None:
@@ -196,11 +184,10 @@ class _Line:
         self.result = stored
 
     def _sampled(self, t, size):
-        model = self.result["model"]
         newest = self.pool.synthetic
         source = self.pool.original if self.inputs_from == "real" or newest is None else newest
         inputs = self.world.inputs(source, size, self._stream(t, "inputs"))
-        batch = self.world.sample(model, size, inputs, self.streams(t, "sample"))
+        batch = self.world.sample(self.result["model"], size, inputs, self.streams(t, "sample"))
         if self.select is None:
             return batch
         selected = self.select(batch, self.streams(t, "select"))
@@ -214,9 +201,8 @@ class _Line:
         fit = self.world.fit(reduced, self._stream(t, "fit"), **more)
         more = {"first": None if t == 1 else self.original_model} if self.world.compares else {}
         scored = self.world.score(fit.model, self._stream(t, "score"), self.names, **more)
-        for name in self.names:
-            if name not in scored:
-                refuse("scores", name, f"one that {type(self.world).__name__}.score returns: {', '.join(scored)}")
+        if left_out := [name for name in self.names if name not in scored]:
+            refuse("scores", left_out[0], f"one that {type(self.world).__name__}.score returns: {', '.join(scored)}")
         return {"model": fit.model, "steps": fit.steps, "examples": fit.examples, "scores": scored}
 
     def _stream(self, t, purpose):
@@ -226,13 +212,6 @@ class _Line:
         return batch if self.keep_rows else self.world.reduce(batch)
 
 
-class _Nothing:
-    """In place of the stream of a regime that has not asked for one."""
-
-    def __getattr__(self, name):
-        refuse("needs_take", False, "True for a regime that draws subsets in `compose`")
-
-
 class _Output:
     """The arrays of a call, filled in place: nothing is held twice."""
 
@@ -240,9 +219,7 @@ class _Output:
         self.regimes, self.generations, self.runs, self.world = regimes, generations, runs, world
         self.scores: dict[str, np.ndarray] = {}
         shape = (len(regimes), generations)
-        self.counts = {"real_share": np.empty(shape)} | {
-            name: np.empty(shape, dtype=np.int64) for name in PER_GENERATION if name != "real_share"
-        }
+        self.counts = {k: np.empty(shape, dtype=float if k == "real_share" else np.int64) for k in PER_GENERATION}
 
     def put(self, position, generation, rows, line):
         for name, values in line.result["scores"].items():
@@ -250,10 +227,9 @@ class _Output:
                 shape = (len(self.regimes), self.generations, self.runs, *values.shape[1:])
                 self.scores[name] = np.empty(shape, dtype=values.dtype)
             self.scores[name][position, generation, rows] = values
-        self.counts["real_share"][position, generation] = pool.real_share(line.train)
-        self.counts["train_size"][position, generation] = pool.size(line.train)
-        for name in ("steps", "examples"):
-            self.counts[name][position, generation] = line.result[name]
+        counts = pool.real_share(line.train), pool.size(line.train), line.result["steps"], line.result["examples"]
+        for name, count in zip(PER_GENERATION, counts, strict=True):
+            self.counts[name][position, generation] = count
 
     def dataset(self, settings):
         dims, known = ("regime", "generation", "run"), self.world.scores
@@ -268,18 +244,20 @@ class _Output:
             "generation": np.arange(1, self.generations + 1),
             "run": np.arange(self.runs),
         }
-        # NetCDF attributes hold numbers and text; whatever else a setting is, it is stored as JSON.
-        attrs = {
-            k: v if isinstance(v, int | float | str) and not isinstance(v, bool) else json.dumps(v)
-            for k, v in settings.items()
-        }
-        attrs = {k: str(v) if isinstance(v, int) and abs(v) >= 2**63 else v for k, v in attrs.items()}
-        return xr.Dataset(variables, coords, attrs)
+        return xr.Dataset(variables, coords, {name: _attribute(value) for name, value in settings.items()})
+
+
+def _attribute(value):
+    """NetCDF attributes hold numbers of up to 64 bits and text; whatever else a setting is, it is stored as JSON."""
+    held = isinstance(value, float | str) or (isinstance(value, int) and abs(value) < 2**63)
+    return value if held and not isinstance(value, bool) else json.dumps(value)
 
 
 def _asked(world, regimes, n, generations, runs) -> tuple[dict[str, Regime], list[int], list[Demand]]:
     """The regimes by their labels, the set sizes, and what each regime will ask of the world, all of it checked."""
     labelled = _label(regimes)
+    if not isinstance(world, World):
+        refuse("world", world, "a world of lib.worlds, such as Gaussian()")
     generations = whole("generations", generations, 1)
     if (fits := len(labelled) * generations * whole("runs", runs, 1)) >= MOST_FITS:
         refuse("generations", generations, f"fewer than {MOST_FITS} fits, over all regimes and runs; these are {fits}")
@@ -287,38 +265,25 @@ def _asked(world, regimes, n, generations, runs) -> tuple[dict[str, Regime], lis
         sizes = [whole(f"n({t})", n(t), 1) for t in range(1, generations + 1)]
     else:
         sizes = [whole("n", n, 1)] * generations
-    demands = []
-    for label, regime in labelled.items():
+    for regime in labelled.values():
         regime.check(sizes)
         if regime.weighs and not world.weighs:
             allowed = f"regimes in which all samples count alike: {type(world).__name__} knows no weights"
             refuse("regimes", str(regime), allowed)
-        asked = demand(label, regime, sizes)
-        if asked.most >= 2**63:
-            allowed = f"fewer than 2**63 samples in all, the largest count held; {label} comes to {asked.most}"
-            refuse("n", sizes[0], allowed)
-        demands.append(asked)
+    demands = [Demand.of(label, regime, sizes) for label, regime in labelled.items()]
+    for label, most in ((asked.label, asked.most) for asked in demands):
+        if most >= 2**63:
+            refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {label} comes to {most}")
     return labelled, sizes, demands
-
-
-def demand(label: str, regime: Regime, sizes: list[int]) -> Demand:
-    """What a regime will ask for, given the set sizes n_1, n_2, …"""
-    totals = itertools.accumulate(sizes)
-    draws = [regime.draws(Step(n, total)) for n, total in zip(sizes, totals, strict=True)][1:]
-    synthetic, real = (0, *(d.synthetic for d in draws)), (0, *(d.real for d in draws))
-    new = [a + b for a, b in zip(synthetic, real, strict=True)]
-    most = max(*sizes, *new, sizes[0] + sum(new) if regime.accumulates else 0)
-    return Demand(label, tuple(sizes), synthetic, real, most, regime.drawn_from(sizes), regime.needs_take)
 
 
 def _label(regimes) -> dict[str, Regime]:
     if isinstance(regimes, Regime):
         regimes = [regimes]
-    if not isinstance(regimes, Iterable):
-        refuse("regimes", regimes, "one regime, several, or a mapping from labels to regimes")
-    pairs = list(regimes.items()) if isinstance(regimes, Mapping) else [(str(r), r) for r in regimes]
-    if not pairs:
-        refuse("regimes", regimes, "at least one regime")
+    listed = list(regimes) if isinstance(regimes, Iterable) else []
+    if not listed:
+        refuse("regimes", regimes, "at least one regime, or a mapping from labels to regimes")
+    pairs = list(regimes.items()) if isinstance(regimes, Mapping) else [(str(r), r) for r in listed]
     for label, regime in pairs:
         if not isinstance(regime, Regime):
             refuse("regimes", regime, f"regimes of lib.regimes, such as Replace() or Accumulate(), for {label!r}")
@@ -333,27 +298,3 @@ def _names(setting: str, asked: Iterable[str], known: Mapping) -> tuple[str, ...
     for name in asked:
         among(setting, name, known)
     return tuple(dict.fromkeys(asked))
-
-
-def _bar(progress: bool | None, total: int) -> tqdm:
-    stream = _terminal()
-    every = 0.1 if stream.isatty() else 10
-    delay = 0 if progress else 3
-    return tqdm(
-        total=total,
-        unit="fit",
-        file=stream,
-        disable=progress is False or not team.first(),
-        delay=delay,
-        mininterval=every,
-        leave=False,
-    )
-
-
-def _terminal():
-    """Where progress goes: the stderr of the process, which papermill logs, and not the outputs that a notebook stores. A
-    Jupyter kernel redirects its file descriptor and keeps a copy of the original one; Colab shows nothing but sys.stderr."""
-    kept = getattr(sys.stderr, "_original_stdstream_copy", None)
-    if "google.colab" in sys.modules:
-        return sys.stderr
-    return sys.__stderr__ if kept is None else open(kept, "w", closefd=False)

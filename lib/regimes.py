@@ -12,29 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lib.errors import flag, refuse, share
-from lib.pool import Part, Pool, TrainingSet, merged, portion, real_share, size
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where the recursion stands: the set size n of the generation and the sum of all set sizes so far (n·t if equal)."""
-
-    n: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Samples a regime asks for before it composes: from the newest model, and new real ones."""
-
-    synthetic: int = 0
-    real: int = 0
+from lib.pool import Draws, Part, Pool, Step, TrainingSet, merged, portion, real_share, size
 
 
 class Regime:
-    """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: rows must be kept as rows,
-    because subsets of them, or the previous training set, are drawn on again and again; otherwise a world may reduce them to statistics
-    at once. `weighs`: parts of the training set count by other weights than their sizes, which not every world can fit."""
+    """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: subsets, or the
+    previous training set, are drawn on again and again, so rows must be kept as rows; otherwise a world may reduce them
+    to statistics at once. `weighs`: parts of the training set count by other weights than their sizes."""
 
     accumulates = False
     needs_take = False
@@ -46,12 +30,12 @@ class Regime:
         return type(self).__name__
 
     def draws(self, step: Step) -> Draws:
-        """How many synthetic and how many new real samples the regime asks for; one batch of n from the newest model."""
+        """How many synthetic and how many new real samples are drawn; by default n from the newest model."""
         return Draws(synthetic=step.n)
 
     def compose(self, pool: Pool, step: Step, rng: np.random.Generator) -> TrainingSet:
-        """The training set of this generation: everything where the pool keeps everything, else the newest batch. `rng` is a stream
-        for regimes that draw subsets (`needs_take`)."""
+        """The training set of this generation: everything where the pool keeps everything, else the newest batch. `rng`
+        is a stream for regimes that draw subsets (`needs_take`)."""
         return (pool.everything() if self.accumulates else pool.newest(),)
 
     def check(self, sizes: list[int]) -> None:
@@ -62,7 +46,7 @@ class Regime:
         return n
 
     def drawn_from(self, sizes: list[int]) -> int:
-        """Size of the largest batch that a subset is drawn of, were it only once; 0 if none is. Some batches cannot be split."""
+        """Size of the largest batch that a subset is drawn of, were it only once; 0 if none is."""
         return sum(sizes) if self.needs_take and len(sizes) > 1 else 0
 
     def __str__(self) -> str:
@@ -87,9 +71,9 @@ class ReplaceGrown(Regime):
 class Accumulate(Regime):
     """Nothing is thrown away: the real data and every batch so far (Gerstgrasser et al. 2024).
 
-    `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing; 0 is the regime
-    of the paper. `kept` is the share of the original set that is kept, the same samples throughout; 1 is the regime of the
-    paper, and 0 keeps every synthetic batch and no real data at all.
+    `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing; 0 is the
+    regime of the paper. `kept` is the share of the original set that is kept, the same samples throughout; 1 is the
+    regime of the paper, and 0 keeps every synthetic batch and no real data at all.
     """
 
     fresh: float = 0.0
@@ -159,8 +143,9 @@ class RealOnly(Regime):
 
 
 class _Mixed(Regime):
-    """At constant size: samples of the newest model, of the previous set, and real ones: of the original set, redrawn or always the
-    same, or new ones (`fresh`). `named`: the settings that are shares of these three, or of the last of them."""
+    """At constant size: samples of the newest model, of the previous set, and real ones: of the original set, redrawn
+    or always the same, or new ones (`fresh`). `named`: the settings that are shares of these three, or of the last of
+    them."""
 
     fresh = False
     redraw = True
@@ -182,7 +167,7 @@ class _Mixed(Regime):
         return copied > 0 or (kept > 0 and self.redraw and not self.fresh)
 
     def counts(self, n: int) -> tuple[int, int, int]:
-        """Samples from the newest model, the previous set and the real data; what rounding leaves goes to the newest."""
+        """Samples from the newest model, which gets what rounding leaves, from the previous set and the real data."""
         copied, kept = self._shares()
         kept = portion(kept, n)
         copied = min(portion(copied, n), n - kept)
@@ -212,11 +197,11 @@ class _Mixed(Regime):
             counts = self.counts(n)
             for name, count in zip(self.named, counts[-len(self.named) :], strict=True):
                 _check_share(name, getattr(self, name), count, n)
-            copied, kept = self._shares()
             if counts[2] > sizes[0] and not self.fresh:
-                refuse(self.named[-1], kept, f"a share of n={n} within the {sizes[0]} samples of the original set")
+                allowed = f"a share of n={n} within the {sizes[0]} samples of the original set"
+                refuse(self.named[-1], self._shares()[1], allowed)
             if counts[1] > before:
-                refuse("beta", copied, f"at most the {before} samples of the previous set; {counts[1]} asked for")
+                refuse("beta", self.beta, f"at most the {before} samples of the previous set; {counts[1]} asked for")
 
     def drawn_from(self, sizes):
         copied, kept = self._shares()
@@ -248,8 +233,8 @@ class FreshReal(_Mixed):
     """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
     Alemohammad et al. 2024).
 
-    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is, the
-    weight is the share (He et al. 2025 ask which weight is best).
+    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is,
+    the weight is the share (He et al. 2025 ask which weight is best).
     """
 
     share: float

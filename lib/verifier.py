@@ -15,12 +15,12 @@ from lib.pool import Counts, portion
 
 @dataclass(frozen=True)
 class Verifier:
-    """Accepts a sample of state k with probability `accept[k]`, and passes on the first of the accepted ones, as many as the share
-    `kept` of what the model wrote.
+    """Accepts a sample of state k with probability `accept[k]`, and passes on the first of the accepted ones, as many
+    as the share `kept` of what the model wrote.
 
-    The number passed on is the same in every run, so `kept` must lie below what is accepted of any model that comes up; a run with
-    fewer accepted samples is refused by name, with how many there were. What is passed on is then an independent sample from the
-    model's distribution tilted by `accept`: p_k accept_k / Σ p accept.
+    The number passed on is the same in every run, so `kept` must lie below what is accepted of any model that comes up;
+    a run with fewer accepted samples is refused by name, with how many there were. What is passed on is then an
+    independent sample from the model's distribution tilted by `accept`: p_k accept_k / Σ p accept.
     """
 
     accept: tuple[float, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ KINDS = ("excess risk", "loss", "variance", "diversity", "tail", "fidelity")
 class Score:
     """What a score says, as figures, tables and questions read it.
 
-    `kind`: "excess risk" is 0 for the truth; a "loss" has a floor that nobody knows; "variance" and "diversity" say how much varies;
-    a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`: whether it is
-    "more" or "less" in collapse. `label` and `unit` ("" for a pure number) are those of an axis.
+    `kind`: "excess risk" is 0 for the truth; a "loss" has a floor that nobody knows; "variance" and "diversity" say how
+    much varies; a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`:
+    whether it is "more" or "less" in collapse. `label` and `unit` ("" for a pure number) are those of an axis.
     """
 
     kind: str
@@ -46,9 +47,10 @@ class Score:
 class Demand:
     """What a regime will ask for, as numbers per run.
 
-    For each generation: the set sizes, and the samples drawn from the newest model and from the real distribution beside the first
-    set (0 and 0 at generation 1). `most` is the largest number of samples ever held in one batch or one set; `drawn_from` the
-    largest batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets are drawn again and again.
+    For each generation: the set sizes, and the samples drawn from the newest model and from the real distribution
+    beside the first set (0 and 0 at generation 1). `most` is the largest number of samples ever held in one batch or
+    one set; `drawn_from` the largest batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets
+    are drawn again and again.
     """
 
     label: str
@@ -58,6 +60,16 @@ class Demand:
     most: int
     drawn_from: int
     takes: bool
+
+    @classmethod
+    def of(cls, label: str, regime: Any, sizes: list[int]) -> Demand:
+        """What a regime will ask for, given the set sizes n_1, n_2, …"""
+        steps = itertools.starmap(pool.Step, zip(sizes, itertools.accumulate(sizes), strict=True))
+        draws = [regime.draws(step) for step in steps][1:]
+        synthetic, real = (0, *(d.synthetic for d in draws)), (0, *(d.real for d in draws))
+        new = [a + b for a, b in zip(synthetic, real, strict=True)]
+        most = max(*sizes, *new, sizes[0] + sum(new) if regime.accumulates else 0)
+        return cls(label, tuple(sizes), synthetic, real, most, regime.drawn_from(sizes), regime.needs_take)
 
     def check_real(self, available: int, what: str) -> None:
         """Refuse to ask a finite corpus for more real rows than it has."""
@@ -71,7 +83,8 @@ class Demand:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model of all runs and the compute that one run's fit took: optimiser steps and training examples seen."""
+    """A fitted model of all runs and the compute that one run's fit took: optimiser steps and training examples
+    seen."""
 
     model: Any
     steps: int
@@ -79,13 +92,13 @@ class Fit:
 
 
 class World:
-    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass, and so are its models,
-    which stand in the same module, so that a checkpoint finds their class again.
+    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass, and so are
+    its models, which stand in the same module, so that a checkpoint finds their class again.
 
-    `scores` declares what `score` can compute, with a leading run axis; `extras` what it computes on request only (through `keep`),
-    and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row", "column")}`. `random` names
-    the methods beside `real` and `sample` that use the stream they are given; the others get None (making a stream costs as much
-    as a small matrix product).
+    `scores` declares what `score` can compute, with a leading run axis; `extras` what it computes on request only
+    (through `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row",
+    "column")}`. `random` names the methods beside `real` and `sample` that use the stream they are given; the others
+    get None (making a stream costs as much as a small matrix product).
     """
 
     random: tuple[str, ...] = ("inputs", "fit", "score")
@@ -103,8 +116,8 @@ class World:
     trained: bool = False
 
     def check(self, demands: list[Demand], sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
-        """Refuse, before any work, what cannot be computed: `demands` of the regimes, set sizes n_1, n_2, …, and the scores;
-        `named`: these were asked for by name."""
+        """Refuse, before any work, what cannot be computed: `demands` of the regimes, set sizes n_1, n_2, …, and the
+        scores; `named`: these were asked for by name."""
 
     def real(self, runs: int, size: int, rng: np.random.Generator, used: int) -> pool.Batch:
         """`size` real samples for each run. `used` have been handed out before; `lib.streams.child(rng, used)` is the
@@ -116,7 +129,8 @@ class World:
         return None
 
     def reduce(self, batch: pool.Batch) -> pool.Batch:
-        """The batch as a sufficient statistic, if this world has one; a batch that is one already comes back as it is."""
+        """The batch as a sufficient statistic, if this world has one; a batch that is one already comes back as it
+        is."""
         return batch
 
     def fit(self, train: pool.TrainingSet, rng: np.random.Generator) -> Fit:
@@ -140,7 +154,8 @@ class World:
         return None
 
     def _set(self, **values: Any) -> None:
-        """Put settings in place of what was given, e.g. a whole number of a float that is one; for `__post_init__` only."""
+        """Put settings in place of what was given, e.g. a whole number of a float that is one; for `__post_init__`
+        only."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -156,7 +171,8 @@ class World:
         return self._class(values.pop("type"))(**values)
 
     def _class(self, name: str, expected: type | None = None) -> type:
-        """The class of a model or a batch by its name: one of `lib.pool`, or of the modules of this world and its bases."""
+        """The class of a model or a batch by its name: one of `lib.pool`, or of the modules of this world and its
+        bases."""
         for module in (pool, *(sys.modules.get(base.__module__) for base in type(self).__mro__)):
             found = getattr(module, name, None)
             if dataclasses.is_dataclass(found) and expected in (None, found):
@@ -167,8 +183,8 @@ class World:
 
 
 def plain(value: Any) -> Any:
-    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`, or by its
-    class where that would be an address in memory."""
+    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`, or
+    by its class where that would be an address in memory."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | int | float | bool):

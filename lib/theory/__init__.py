@@ -7,7 +7,6 @@ from lib.theory import discrete, limits, molecules, regression
 from lib.theory.gaussian import (
     EULER_SUM,
     accumulate_error_bound,
-    accumulate_variance_limit,
     c4,
     expected_error,
     expected_variance,
@@ -16,14 +15,12 @@ from lib.theory.gaussian import (
     log_drift,
     log_spread,
     replace_growth_factor,
-    survival_bound,
     variance_quantiles_replace,
 )
 
 __all__ = [
     "EULER_SUM",
     "accumulate_error_bound",
-    "accumulate_variance_limit",
     "c4",
     "discrete",
     "expected_error",
@@ -36,6 +33,5 @@ __all__ = [
     "molecules",
     "regression",
     "replace_growth_factor",
-    "survival_bound",
     "variance_quantiles_replace",
 ]

@@ -1,26 +1,25 @@
 """Exact laws of the discrete recursion: the Wright–Fisher chain under Replace, an urn under Accumulate.
 
-t counts fits, q is the true probability of a state, n the size of a set. *Lost*: the model gives the state probability 0.
-A state that is lost under Replace or Accumulate never returns.
+t counts fits, q is the true probability of a state, n the size of a set. *Lost*: the model gives the state probability
+0. A state that is lost under Replace or Accumulate never returns.
 
-The chain of counts is Shumailov et al. (2024, discrete distributions), in population genetics the Wright–Fisher model. Its laws are
-read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors as A balls
-occupy boxes when thrown into n; after t − 1 fits back the ancestors are real samples, so a state is lost with probability
-E[(1−q)^A] (Kingman 1982; Möhle 1999 for the duality). One genealogy serves every q.
+The chain of counts is Shumailov et al. (2024, discrete distributions), in population genetics the Wright–Fisher model.
+Its laws are read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors
+as A balls occupy boxes when thrown into n; after t − 1 fits back the ancestors are real samples, so a state is lost
+with probability E[(1−q)^A] (Kingman 1982; Möhle 1999 for the duality). One genealogy serves every q.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from scipy import special, stats
 
 from lib.errors import among, refuse, whole
 from lib.regimes import Regime
-from lib.theory.gaussian import expected_error, expected_variance
+from lib.theory.gaussian import expected_variance
 
 EXACT_BELOW = 1000  # ancestors; the chain is exact up to so many, and a normal law with exact moments above
 
@@ -28,29 +27,24 @@ EXACT_BELOW = 1000  # ancestors; the chain is exact up to so many, and a normal 
 def expected_heterozygosity(regime: Regime, n, generations: int) -> np.ndarray:
     """E[Σp_t(1−p_t)] / Σq(1−q) for t = 1 … generations, shape (generations,), every regime.
 
-    Σp(1−p) is the variance under maximum likelihood of the indicators of the states, so it obeys the Gaussian's products:
-    (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate.
+    Σp(1−p) is the variance under maximum likelihood of the indicators of the states, so it obeys the Gaussian's
+    products: (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate.
     """
     return expected_variance(regime, n, generations, "mle")
 
 
-def expected_squared_error(regime: Regime, n, generations: int) -> np.ndarray:
-    """E[(p_t − q)²] / (q(1−q)) of each state for t = 1 … generations, shape (generations,); 1 less the law above."""
-    return expected_error(regime, n, generations, "mle")
-
-
 def first_sample_miss(q, n: int) -> np.ndarray:
-    """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is ever lost,
-    because a count that has become positive never decreases."""
+    """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is
+    ever lost, because a count that has become positive never decreases."""
     return np.exp(-whole("n", n, 1) * _rate(_probabilities(q)))
 
 
 def lost(q, n, generations: int) -> np.ndarray:
     """P(state of probability q is lost by fit t) under Replace, t = 1 … generations, shape (generations, *q.shape).
 
-    `n` is a set size or a function of the generation (`lambda t: n * t` for ReplaceGrown). Exact for sizes up to 1000. Beyond, the
-    number of ancestors is taken as normal, with its mean and variance by recursion, until it is below 1000, and from there by
-    the exact chain: absolute error below 10⁻⁶ at n = 1000 and smaller still for more.
+    `n` is a set size or a function of the generation (`lambda t: n * t` for ReplaceGrown). Exact for sizes up to 1000.
+    Beyond, the number of ancestors is taken as normal, with its mean and variance by recursion, until it is below 1000,
+    and from there by the exact chain: absolute error below 10⁻⁶ at n = 1000 and smaller still for more.
     """
     q = _probabilities(q)
     sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, whole("generations", generations, 1) + 1)]
@@ -68,15 +62,18 @@ def lost(q, n, generations: int) -> np.ndarray:
 
 
 def survival(q, n, generations: int) -> np.ndarray:
-    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q, the probability
-    that the state takes over. For a state of count c in some set, q = c/n, and t counts the fits after that."""
+    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q, the
+    probability that the state takes over. For a state of count c in some set, q = c/n, and t counts the fits after
+    that."""
     return 1 - lost(q, n, generations)
 
 
 def share_law(q: float, n: int, generations: int) -> np.ndarray:
-    """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape (generations, n + 1).
+    """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape
+    (generations, n + 1).
 
-    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to 0.
+    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to
+    0.
     """
     n, q = whole("n", n, 1), float(_probabilities(q))
     if n > EXACT_BELOW:
@@ -90,7 +87,8 @@ def share_law(q: float, n: int, generations: int) -> np.ndarray:
 
 
 def fixation(q, n, generations: int) -> np.ndarray:
-    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends to q."""
+    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends
+    to q."""
     return lost(1 - _probabilities(q), n, generations)
 
 
@@ -103,7 +101,8 @@ def expected_support(probabilities, n, generations: int, regime: str = "replace"
 
 
 def expected_missing_mass(probabilities, n, generations: int, regime: str = "replace") -> np.ndarray:
-    """Expected true probability of the states that the model cannot produce, t = 1 … generations, shape (generations,)."""
+    """Expected true probability of the states that the model cannot produce, t = 1 … generations, shape
+    (generations,)."""
     return 1 - _over_states(probabilities, n, generations, regime, lambda q: q)
 
 
@@ -139,12 +138,9 @@ class _Ancestors:
         return cls(mean, variance, chances / chances.sum())
 
     def thrown_into(self, boxes: int) -> _Ancestors:
-        """One fit further back: as many ancestors as boxes are occupied."""
-        if self.chances is not None:
-            chances = self.chances @ occupancy(self.chances.size - 1, boxes)
-            return _Ancestors(self.mean, self.variance, chances)
-        # Boxes occupied by A balls: mean n(1−(1−1/n)^A), variance n e^{−x}(1 − (1+x)e^{−x}) with x = A/n to leading order in 1/n,
-        # and the spread of A itself passed through.
+        """One fit further back, while their number is taken as normal: as many ancestors as boxes are occupied."""
+        # Boxes occupied by A balls: mean n(1−(1−1/n)^A), variance n e^{−x}(1 − (1+x)e^{−x}) with x = A/n to leading
+        # order in 1/n, and the spread of A itself passed through.
         x = self.mean / boxes
         log_empty = self.mean * np.log1p(-1 / boxes) if boxes > 1 else -np.inf
         slope = np.exp(log_empty)
@@ -153,19 +149,31 @@ class _Ancestors:
         return _Ancestors.of(mean, spread + slope**2 * self.variance)
 
 
-def _genealogy(sizes: list[int]):
+def _genealogy(sizes: list[int]) -> list[_Ancestors]:
     """For t = 1, 2, … the number of ancestors of set t among the real samples, t − 1 fits back."""
     if len(set(sizes)) == 1:
-        ancestors = _Ancestors.of(float(sizes[0]), 0.0)
-        for n in sizes:
-            yield ancestors
-            ancestors = ancestors.thrown_into(n)
-        return
-    for t, n in enumerate(sizes):
-        ancestors = _Ancestors.of(float(n), 0.0)
-        for boxes in reversed(sizes[:t]):
-            ancestors = ancestors.thrown_into(boxes)
-        yield ancestors
+        found = [_Ancestors.of(float(sizes[0]), 0.0)]
+        for n in sizes[1:]:
+            found += _one_fit_back(found[-1:], n)
+        return found
+    # All sets go back together, from the last one on, so that the table of each fit is made once.
+    found = []
+    for n in reversed(sizes):
+        found = [*_one_fit_back(found, n), _Ancestors.of(float(n), 0.0)]
+    return found[::-1]
+
+
+def _one_fit_back(found: list[_Ancestors], boxes: int) -> list[_Ancestors]:
+    exact = [k for k, ancestors in enumerate(found) if ancestors.chances is not None]
+    out = [ancestors.thrown_into(boxes) if ancestors.chances is None else ancestors for ancestors in found]
+    if exact:
+        rows = np.zeros((len(exact), max(found[k].chances.size for k in exact)))
+        for row, k in zip(rows, exact, strict=True):
+            row[: found[k].chances.size] = found[k].chances
+        for row, k in zip(rows @ occupancy(rows.shape[1] - 1, boxes), exact, strict=True):
+            chances = row[: np.flatnonzero(row > 1e-18)[-1] + 1]
+            out[k] = _Ancestors(found[k].mean, found[k].variance, chances)
+    return out
 
 
 @lru_cache(maxsize=4)
@@ -183,10 +191,12 @@ def occupancy(balls: int, boxes: int) -> np.ndarray:
 
 
 def mean_time_to_loss(count: int, n: int) -> float:
-    """Expected number of fits until a state of the given count in a set of n is lost, if it is lost and does not take over; Replace.
+    """Expected number of fits until a state of the given count in a set of n is lost, if it is lost and does not take
+    over; Replace.
 
-    For n ≤ 1000 by solving the chain; beyond, the diffusion limit −2n p ln p/(1−p), p = count/n (Kimura and Ohta 1969), 5% too
-    long for a count of 1 and closer for more. A state that takes over never dies; under Accumulate no state does.
+    For n ≤ 1000 by solving the chain; beyond, the diffusion limit −2n p ln p/(1−p), p = count/n (Kimura and Ohta 1969),
+    5% too long for a count of 1 and closer for more. A state that takes over never dies; under Accumulate no state
+    does.
     """
     n = whole("n", n, 2)
     if whole("count", count, 1) >= n:
@@ -200,38 +210,6 @@ def mean_time_to_loss(count: int, n: int) -> float:
     chance = 1 - inner / n
     given_loss = chain * chance[None, :] / chance[:, None]
     return float(np.linalg.solve(np.eye(n - 1) - given_loss, np.ones(n - 1))[count - 1])
-
-
-def compositions(n: int, states: int) -> np.ndarray:
-    """All ways to spread n samples over K states, shape (count, K), in lexicographic order; for small cases."""
-    bars = np.array(list(combinations(range(n + states - 1), states - 1)), dtype=int).reshape(-1, states - 1)
-    edges = np.concatenate([np.full((len(bars), 1), -1), bars, np.full((len(bars), 1), n + states - 1)], axis=1)
-    return np.diff(edges, axis=1) - 1
-
-
-def multinomial_table(counts: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """P(counts | probabilities) for counts (a, K), each row of the same sum, and probabilities (b, K): shape (b, a)."""
-    coefficient = special.gammaln(counts.sum(axis=1) + 1) - special.gammaln(counts + 1).sum(axis=1)
-    # xlogy takes 0·ln 0 as 0: a lost state has probability 1 of not being drawn.
-    powers = special.xlogy(counts[None], probabilities[:, None]).sum(axis=2)
-    return np.exp(coefficient + powers)
-
-
-def transition_matrix(n: int, states: int) -> np.ndarray:
-    """The full chain of counts under Replace: entry [i, j] is the probability of going from `compositions` i to j. For small n, K."""
-    counts = compositions(n, states)
-    return multinomial_table(counts, counts / n)
-
-
-def urn_matrix(n: int, states: int, generation: int) -> np.ndarray:
-    """One generation of the urn under Accumulate: from the compositions of n·generation samples to those of n·(generation + 1)."""
-    before, drawn, after = (compositions(size, states) for size in (n * generation, n, n * (generation + 1)))
-    chances = multinomial_table(drawn, before / (n * generation))
-    place = {tuple(row): k for k, row in enumerate(after)}
-    target = np.array([[place[tuple(a + b)] for b in drawn] for a in before])
-    matrix = np.zeros((len(before), len(after)))
-    np.add.at(matrix, (np.arange(len(before))[:, None], target), chances)
-    return matrix
 
 
 def _probabilities(q) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Exact laws of the Gaussian recursion, drawn over the simulations and used as their oracles.
 
-Conventions: t counts fits. Fit 1 sees n₁ real samples, fit t what the regime makes of the data so far. S_t is one entry of the
-fitted covariance relative to the truth (in one dimension, the variance ratio), the *error* is E[(μ_t − μ₀)²] in units of the
-true variance, per coordinate. n_k is the size of set k and N_t = n₁ + … + n_t. `estimator` is "mle" or "unbiased".
+Conventions: t counts fits. Fit 1 sees n₁ real samples, fit t what the regime makes of the data so far. S_t is one entry
+of the fitted covariance relative to the truth (in one dimension, the variance ratio), the *error* is E[(μ_t − μ₀)²] in
+units of the true variance, per coordinate. n_k is the size of set k and N_t = n₁ + … + n_t.
 
 The laws hold for any truth with finite variance in the first two moments of real samples; later samples are Gaussian.
 Derivations condition on the model before, as in the proof of Theorem 3.1 of Shumailov et al. (2024); all are checked by
@@ -36,8 +36,8 @@ EULER_SUM = np.pi**2 / 6  # Σ 1/i²: the accumulated error in units of the firs
 def expected_variance(regime: Regime, n, generations: int, estimator: str = "mle") -> np.ndarray:
     """E[S_t] for t = 1 … generations, shape (generations,).
 
-    `n` is a set size or a function of the generation. ValueError where no closed form is known (fresh real data together with
-    resampled old data; AccumulateSubsample with sizes that vary).
+    `n` is a set size or a function of the generation. ValueError where no closed form is known (fresh real data
+    together with resampled old data; AccumulateSubsample with sizes that vary).
     """
     return _moments(regime, n, generations, estimator)[0]
 
@@ -70,13 +70,8 @@ def _independent_fits(counts, unbiased):
 
 
 @_law.register
-def _(regime: Replace, sizes, unbiased):
-    return _independent_fits(sizes, unbiased)
-
-
-@_law.register
-def _(regime: ReplaceGrown, sizes, unbiased):
-    return _independent_fits(np.cumsum(sizes), unbiased)
+def _(regime: Replace | ReplaceGrown, sizes, unbiased):
+    return _independent_fits(sizes if isinstance(regime, Replace) else np.cumsum(sizes), unbiased)
 
 
 @_law.register
@@ -96,11 +91,12 @@ def _(regime: Accumulate, sizes, unbiased):
 
 
 def _accumulate_with_real(shares, kept, sizes, unbiased):
-    """Everything is kept but for all except `kept` samples of the original set, and a share a of each new batch is real.
+    """Everything is kept but for all except `kept` samples of the original set, and a share a of each new batch is
+    real.
 
-    With w the batch's part of the pool, the pool's mean keeps 1 − w of its error and takes w·(1 − a) of that of the newest fit, whose
-    covariance is `cross`: 1/n between a subset's mean and the mean of all n, and afterwards the pool is what was fitted.
-    `moment` is the pool's mean square about the truth.
+    With w the batch's part of the pool, the pool's mean keeps 1 − w of its error and takes w·(1 − a) of that of the
+    newest fit, whose covariance is `cross`: 1/n between a subset's mean and the mean of all n, and afterwards the pool
+    is what was fitted. `moment` is the pool's mean square about the truth.
     """
     variance, error = 1.0 if unbiased else 1 - 1 / sizes[0], 1 / sizes[0]
     total, moment, pooled, cross = kept, 1.0, 1 / kept if kept else 0.0, 1 / sizes[0]
@@ -143,9 +139,9 @@ def _(regime: RealOnly, sizes, unbiased):
 def _with_real(real_counts, sizes, unbiased, start, kept_variance, kept_spread, weight=None):
     """The recursion shared by all regimes that hold r real samples beside s synthetic ones in a fit.
 
-    D is the squared distance of the fitted mean from a centre (the truth, the original mean or the kept mean), `start` its
-    value after fit 1; the real part has variance `kept_variance` and its mean the squared distance `kept_spread(r)`, and counts
-    for `weight` of the fit, by default for its share r/N.
+    D is the squared distance of the fitted mean from a centre (the truth, the original mean or the kept mean), `start`
+    its value after fit 1; the real part has variance `kept_variance` and its mean the squared distance
+    `kept_spread(r)`, and counts for `weight` of the fit, by default for its share r/N.
     """
     variance, distance = [1.0 if unbiased else 1 - 1 / sizes[0]], [start]
     for r, size in zip(real_counts[1:], sizes[1:], strict=True):
@@ -222,7 +218,7 @@ def expected_w2_replace(n: int, generations: int, estimator: str = "unbiased") -
 
 
 def log_drift(n: int, d: int = 1, estimator: str = "unbiased") -> float:
-    """Expected change of ln det Σ in one fit under Replace, n > d: Σ_{i≤d} ψ((n−i)/2) − d ln((n−1)/2); the MLE adds d ln(1 − 1/n).
+    """E[change of ln det Σ] in one fit under Replace, n > d: Σ_{i≤d} ψ((n−i)/2) − d ln((n−1)/2), MLE + d ln(1 − 1/n).
 
     In one dimension about −1/(n−1) (unbiased) and −2/n (MLE): the median of the variance decays e-fold in about so many
     generations, whatever its mean does.
@@ -251,8 +247,8 @@ def log_spread(n: int, d: int = 1) -> float:
 def variance_quantiles_replace(n: int, generations, probabilities, estimator: str = "unbiased") -> np.ndarray:
     """Exact quantiles of S_t under Replace in one dimension, shape (len(generations), len(probabilities)).
 
-    ln S_t is a sum of t independent ln(χ²_{n−1}/(n−1)), whose characteristic function is a ratio of Gamma functions; the
-    distribution function follows by Gil-Pelaez inversion.
+    ln S_t is a sum of t independent ln(χ²_{n−1}/(n−1)), whose characteristic function is a ratio of Gamma functions;
+    the distribution function follows by Gil-Pelaez inversion.
     """
     k = n - 1
     rows = []
@@ -268,22 +264,11 @@ def variance_quantiles_replace(n: int, generations, probabilities, estimator: st
         wave = np.concatenate([(drift - x)[:, None], wave], axis=1)
         cdf = 0.5 - integrate.simpson(wave, x=np.concatenate([[0.0], s]), axis=1) / np.pi
         inside = (cdf > 1e-7) & (cdf < 1 - 1e-7)
-        # Against the normal score of its probability the quantile is nearly straight, so few points interpolate it well.
+        # Against the normal score of its probability the quantile is nearly straight: few points interpolate it well.
         curve = interpolate.PchipInterpolator(special.ndtri(cdf[inside]), x[inside])
         rows.append(curve(special.ndtri(probabilities)))
     shift = np.log1p(-1 / n) * np.atleast_1d(generations)[:, None] if estimator == "mle" else 0.0
     return np.exp(np.array(rows) + shift)
-
-
-def survival_bound(n: int, generations: int, epsilon: float) -> np.ndarray:
-    """Upper bound e^{−t/(4n−1)}/ε on P(σ_t > ε σ₀) under Replace (Suresh et al. 2024). It says how long the variance can
-    survive at most; how slowly it dies needs the exact law."""
-    return np.minimum(1.0, np.exp(-np.arange(1, generations + 1) / (4 * n - 1)) / epsilon)
-
-
-def accumulate_variance_limit(n: int) -> float:
-    """lim E[S_t] under Accumulate with equal batches, MLE: sin(π/√n)/(π/√n)."""
-    return float(np.sinc(1 / np.sqrt(n)))
 
 
 def accumulate_error_bound(sizes) -> np.ndarray:
@@ -293,8 +278,8 @@ def accumulate_error_bound(sizes) -> np.ndarray:
 
 
 def growth_error_factor(growth: float, terms: int = 100_000) -> float:
-    """n₁ times the limiting error of Accumulate (to first order in 1/n₁) when each batch is `growth` times the one before:
-    Σ g^{k−1}(g−1)²/(g^k−1)², and π²/6 for equal batches."""
+    """n₁ times the limiting error of Accumulate (to first order in 1/n₁) when each batch is `growth` times the one
+    before: Σ g^{k−1}(g−1)²/(g^k−1)², and π²/6 for equal batches."""
     if growth < 1:
         refuse("growth", growth, "a factor of at least 1")
     if growth == 1:

@@ -1,7 +1,7 @@
 """Laws of what accumulating does not stop: biases that recur, filters, weights, and what was never sampled.
 
-t counts fits. A *factor* h is what one generation leaves of a quantity by a bias of its own, beside sampling noise: the temperature for a
-variance, s/(s+λ) for a ridge coefficient, ψ/φ for a share of errors under a verifier.
+t counts fits. A *factor* h is what one generation leaves of a quantity by a bias of its own, beside sampling noise: the
+temperature for a variance, s/(s+λ) for a ridge coefficient, ψ/φ for a share of errors under a verifier.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndarray:
-    """What is left, relative to the first fit, when every generation's own bias multiplies a linear quantity by h; n → ∞.
+    """What is left, relative to the first fit, when every generation's own bias multiplies a linear quantity by h; n →
+    ∞.
 
-    Replace h^(t−1). Accumulate with equal batches ∏ (k+h)/(k+1) = Γ(t+h)/(Γ(1+h) Γ(t+1)) ~ t^−(1−h)/Γ(1+h): old data turn an exponential
-    into a power, and no more. Derived here; for ridge it is `lib.theory.regression.ridge_shrinkage_accumulate`.
+    Replace h^(t−1). Accumulate with equal batches ∏ (k+h)/(k+1) = Γ(t+h)/(Γ(1+h) Γ(t+1)) ~ t^−(1−h)/Γ(1+h): old data
+    turn an exponential into a power, and no more. Derived here; for ridge it is
+    `lib.theory.regression.ridge_shrinkage_accumulate`.
     """
     t = np.arange(1, whole("generations", generations, 1) + 1, dtype=float)
     if factor < 0:
@@ -35,10 +37,11 @@ def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndar
 
 
 def tempered_variance(regime: Regime, n: int, generations: int, temperature: float) -> np.ndarray:
-    """E[S_t] of the Gaussian under maximum likelihood when models are sampled at a temperature T; equal batches of n, t = 1 ….
+    """E[S_t] of the Gaussian under maximum likelihood when models are sampled at a temperature T; equal batches of n, t
+    = 1 ….
 
-    Replace (1−1/n)(T(1−1/n))^(t−1). Accumulate (1−1/n) ∏_{k<t} ((k+T)/(k+1) − T/(n(k+1)²)), by the variance of a pool of kn points
-    and n more; `lib.theory.expected_variance` at T = 1. Derived here.
+    Replace (1−1/n)(T(1−1/n))^(t−1). Accumulate (1−1/n) ∏_{k<t} ((k+T)/(k+1) − T/(n(k+1)²)), by the variance of a pool
+    of kn points and n more; `lib.theory.expected_variance` at T = 1. Derived here.
     """
     n, k = whole("n", n, 2), np.arange(1, whole("generations", generations, 1), dtype=float)
     if isinstance(regime, Replace):
@@ -52,8 +55,8 @@ def tempered_variance(regime: Regime, n: int, generations: int, temperature: flo
 def strong_collapse_risk(n, dimension: int, noise: float, synthetic: float, shift: float) -> np.ndarray:
     """E|ŵ − w*|² of least squares on n rows of which a share p₂ is labelled by w* + δ, |δ| = c, x ~ N(0, I): exact.
 
-    To leading order p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), which is how Dohmatob et al. (2025) have it in the limit of many rows: more rows
-    never take it below the floor p₂²c².
+    To leading order p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), which is how Dohmatob et al. (2025) have it in the limit of many
+    rows: more rows never take it below the floor p₂²c².
     """
     share("synthetic", synthetic)
     n = np.asarray(n, dtype=float)
@@ -61,10 +64,11 @@ def strong_collapse_risk(n, dimension: int, noise: float, synthetic: float, shif
 
 
 def recurring_shift(regime: Regime, generations: int) -> np.ndarray:
-    """Bias of the fit, in units of c, when every model's labels are off by δ beyond its own error; n → ∞, equal sets, t = 1 ….
+    """Bias of the fit, in units of c, when every model's labels are off by δ beyond its own error; n → ∞, equal sets, t
+    = 1 ….
 
-    Replace t − 1. Accumulate H_t − 1: without bound, like ln t. With a share r of each batch real, `FreshReal` tends to (1−r)/r, and
-    so does `Accumulate(fresh=r)`. Derived here.
+    Replace t − 1. Accumulate H_t − 1: without bound, like ln t. With a share r of each batch real, `FreshReal` tends to
+    (1−r)/r, and so does `Accumulate(fresh=r)`. Derived here.
     """
     bias = [0.0]
     for t in range(2, whole("generations", generations, 1) + 1):
@@ -80,23 +84,16 @@ def recurring_shift(regime: Regime, generations: int) -> np.ndarray:
 
 
 def weighted_error(weight, ratio: float = 1.0):
-    """n times the stationary E[(μ−μ₀)²] when a fit gives `weight` w to n new real samples and 1 − w to n/ratio from the newest model,
-    variance known: (w² + ratio (1−w)²)/(1 − (1−w)²); for ratio 1 as in He et al. (2025)."""
+    """n times the stationary E[(μ−μ₀)²] when a fit gives `weight` w to n new real samples and 1 − w to n/ratio from the
+    newest model, variance known: (w² + ratio (1−w)²)/(1 − (1−w)²); for ratio 1 as in He et al. (2025)."""
     w = np.asarray(weight, dtype=float)
     return (w**2 + ratio * (1 - w) ** 2) / (1 - (1 - w) ** 2)
 
 
-def best_weight(ratio: float = 1.0) -> float:
-    """The weight w that makes `weighted_error` least, (√(k²+4k) − k)/2 with k real samples for each synthetic one; its error is then w
-    itself. For k = 1 both are the reciprocal of the golden ratio, 0.618 (He et al. 2025)."""
-    if not ratio > 0:
-        refuse("ratio", ratio, "a number above 0")
-    return float((np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2)
-
-
 def breakdown(right: float, wrong: float) -> float:
-    """The share of wrong labels p* up to which those that a verifier keeps are mostly right: 1/(1 + ψ/φ), with keep rates φ = `right` of
-    right and ψ = `wrong` of wrong labels. Feng et al. (2024) find the same point for linear classifiers trained on what is kept."""
+    """The share of wrong labels p* up to which those that a verifier keeps are mostly right: 1/(1 + ψ/φ), with keep
+    rates φ = `right` of right and ψ = `wrong` of wrong labels. Feng et al. (2024) find the same point for linear
+    classifiers trained on what is kept."""
     share("right", right), share("wrong", wrong)
     if not right + wrong:
         refuse("right, wrong", (right, wrong), "at least one keep rate above 0")
@@ -106,10 +103,11 @@ def breakdown(right: float, wrong: float) -> float:
 def mean_field(
     regime: Regime, start, generations: int, step: Callable[[np.ndarray], np.ndarray], passed: float = 1.0
 ) -> np.ndarray:
-    """Probabilities p_t of a discrete model as n → ∞, shape (generations, K), when what is added to the data is step(p_t).
+    """Probabilities p_t of a discrete model as n → ∞, shape (generations, K), when what is added to the data is
+    step(p_t).
 
-    `passed` is the share of a model's samples that is added. Replace p_{t+1} = step(p_t), Accumulate the mean of the pool, whose
-    first set has size 1 and each later one `passed`.
+    `passed` is the share of a model's samples that is added. Replace p_{t+1} = step(p_t), Accumulate the mean of the
+    pool, whose first set has size 1 and each later one `passed`.
     """
     p = [np.asarray(start, dtype=float)]
     if not isinstance(regime, Replace):
@@ -121,21 +119,22 @@ def mean_field(
 
 
 def tilted(accept) -> Callable[[np.ndarray], np.ndarray]:
-    """What a verifier passes on of a model: p_k accept_k / Σ p accept. Iterated under Replace it leaves the states that are accepted
-    most, whatever the truth."""
+    """What a verifier passes on of a model: p_k accept_k / Σ p accept. Iterated under Replace it leaves the states that
+    are accepted most, whatever the truth."""
     accept = np.asarray(accept, dtype=float)
     return lambda p: p * accept / (p * accept).sum()
 
 
 def real_equivalent(regime: Regime, n: int, generations: int) -> np.ndarray:
-    """How many real samples would give the error that t fits of a regime have, in units of the n of one set: 1/(n E[(μ_t−μ₀)²]) under
-    the unbiased estimator. Under Accumulate it tends to 6/π² (Dey and Donoho 2024)."""
+    """How many real samples would give the error that t fits of a regime have, in units of the n of one set: 1/(n
+    E[(μ_t−μ₀)²]) under the unbiased estimator. Under Accumulate it tends to 6/π² (Dey and Donoho 2024)."""
     return 1 / (n * expected_error(regime, n, generations, "unbiased"))
 
 
 def maximal_error_bound(n: int, epsilon: float) -> float:
-    """P(|μ_t − μ₀| ≥ ε at any generation) ≤ π²/(6 n ε²) under Accumulate, whatever their number: μ_t is a martingale (Doob's inequality).
-    For the Gaussian n need not even grow with ln t, as it has to in Barzilai and Shamir's (2025) Theorem 4.1 for smooth families."""
+    """P(|μ_t − μ₀| ≥ ε at any generation) ≤ π²/(6 n ε²) under Accumulate, whatever their number: μ_t is a martingale
+    (Doob's inequality). For the Gaussian n need not even grow with ln t, as it has to in Barzilai and Shamir's (2025)
+    Theorem 4.1 for smooth families."""
     return min(1.0, EULER_SUM / (n * epsilon**2))
 
 

@@ -1,13 +1,14 @@
 """Exact laws of kernel density estimates fitted again and again, whatever the distribution of the real data.
 
-A sample of a KDE is a training point plus noise of variance h², so a point's history is a chain of copies, each with its noise.
-Where the training points of a fit are chosen without looking at their values, the second moment about the true mean only counts
-how many smoothings lie behind a point: under Replace t after t fits, under Accumulate H_t = 1 + 1/2 + … + 1/t in expectation.
+A sample of a KDE is a training point plus noise of variance h², so a point's history is a chain of copies, each with
+its noise. Where the training points of a fit are chosen without looking at their values, the second moment about the
+true mean only counts how many smoothings lie behind a point: under Replace t after t fits, under Accumulate H_t = 1 +
+1/2 + … + 1/t in expectation.
 
-Conventions: t counts fits, all quantities are per coordinate, real data have variance 1, and `widths` gives h_t, the bandwidth of
-fit t, or one number for all. The *fitted* density has the variance of its training set plus h_t². For h = 0 these are the laws of
-a Gaussian under maximum likelihood, and those of a Gaussian mixture whatever its components. The derivations are the
-project's own; each condition on the fit before.
+Conventions: t counts fits, all quantities are per coordinate, real data have variance 1, and `widths` gives h_t, the
+bandwidth of fit t, or one number for all. The *fitted* density has the variance of its training set plus h_t². For h =
+0 these are the laws of a Gaussian under maximum likelihood, and those of a Gaussian mixture whatever its components.
+The derivations are the project's own; each condition on the fit before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from lib.errors import among, number, refuse, whole
+from lib.errors import among, refuse, whole
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -32,19 +33,21 @@ from lib.regimes import (
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance + squared mean] of the fitted density about the true mean, t = 1 … generations; the truth has 1. Any regime."""
+    """E[variance + squared mean] of the fitted density about the true mean, t = 1 … generations; the truth has 1. Any
+    regime."""
     squares = _squares(regime, n, generations, widths)
     return 1 + _smoothed(regime, n, squares) + squares
 
 
 def expected_variance(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance] of the fitted density, t = 1 … generations. ValueError for a regime without a closed form of the mean."""
+    """E[variance] of the fitted density, t = 1 … generations. ValueError for a regime without a closed form of the
+    mean."""
     return expected_second_moment(regime, n, generations, widths) - expected_error(regime, n, generations, widths)
 
 
 def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[squared mean] of the fitted density about the true mean, t = 1 … generations. Known for Replace, ReplaceGrown, Accumulate,
-    AccumulateSubsample, FreshReal and RealOnly."""
+    """E[squared mean] of the fitted density about the true mean, t = 1 … generations. Known for Replace, ReplaceGrown,
+    Accumulate, AccumulateSubsample, FreshReal and RealOnly."""
     squares = _squares(regime, n, generations, widths)
     return _drift(regime, n, squares, 1 + _smoothed(regime, n, squares))
 
@@ -52,16 +55,17 @@ def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarr
 def bandwidths(bandwidth, regime: Regime, n: int, generations: int, dimension: int) -> np.ndarray:
     """h_t for t = 1 … generations: the bandwidth for the training set that the regime composes at fit t."""
     grows = isinstance(regime, Accumulate | ReplaceGrown) or (isinstance(regime, RealOnly) and regime.grow)
-    size = n * np.arange(1.0, generations + 1) if grows else np.full(generations, float(n))
+    sizes = n * (np.arange(1, generations + 1) if grows else np.ones(generations))
     if not isinstance(bandwidth, str):
-        return np.full(generations, number("bandwidth", bandwidth, above=0))
+        return np.full(generations, float(bandwidth))
     among("bandwidth", bandwidth, ("scott", "silverman"))
-    return (size if bandwidth == "scott" else size * (dimension + 2) / 4) ** (-1 / (dimension + 4))
+    count = sizes if bandwidth == "scott" else sizes * (dimension + 2) / 4
+    return count ** (-1 / (dimension + 4))
 
 
 def accumulate_scott_limit(n: int, dimension: int, terms: int = 100_000) -> float:
-    """lim of the training set's E[second moment] − 1 under Accumulate with Scott's rule: Σ h_t²/(t+1), which converges because
-    h_t² = (tn)^{−2/(d+4)} goes to 0. For a fixed bandwidth the sum grows like h² ln t."""
+    """lim of the training set's E[second moment] − 1 under Accumulate with Scott's rule: Σ h_t²/(t+1), which converges
+    because h_t² = (tn)^{−2/(d+4)} goes to 0. For a fixed bandwidth the sum grows like h² ln t."""
     power = 2 / (dimension + 4)
     t = np.arange(1, terms + 1)
     head = ((t * float(n)) ** -power / (t + 1)).sum()

@@ -1,8 +1,8 @@
 """A chain of atoms on springs: a law of shapes for which the best denoiser is known.
 
-The ideal chain (Rouse 1953): atom k + 1 sits at atom k plus an isotropic normal step of standard deviation `bond` per coordinate.
-Its coordinates are jointly normal, each of the three alike and independent, and its density does not change under rotation or
-reflection: what a network for molecules must be able to learn exactly.
+The ideal chain (Rouse 1953): atom k + 1 sits at atom k plus an isotropic normal step of standard deviation `bond` per
+coordinate. Its coordinates are jointly normal, each of the three alike and independent, and its density does not change
+under rotation or reflection: what a network for molecules must be able to learn exactly.
 """
 
 from __future__ import annotations
@@ -21,16 +21,11 @@ def chain_covariance(atoms: int, bond: float) -> np.ndarray:
 def chains(covariance: np.ndarray, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Centred conformers with that covariance of each coordinate, shape (*size, atoms, 3), Å."""
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # The signs of eigenvectors are those of the processor: here the last atom is where a positive number takes it.
+    root = vectors * np.where(vectors[-1] < 0, -1.0, 1.0) * np.sqrt(np.clip(values, 0, None))
     return root @ rng.standard_normal((*size, len(values), 3))
 
 
 def best_denoiser(covariance: np.ndarray, noisy: np.ndarray, sigma: float) -> np.ndarray:
     """E[x | y] = C (C + σ²)⁻¹ y for y = x + σ · centred normal noise, shapes (..., atoms, 3); σ in Å."""
     return covariance @ np.linalg.solve(covariance + sigma**2 * np.eye(len(covariance)), noisy)
-
-
-def denoising_loss(covariance: np.ndarray, sigma: float) -> float:
-    """E‖E[x | y] − x‖² in Å², summed over atoms and coordinates: 3 Σ λσ²/(λ + σ²) over the eigenvalues λ of the covariance."""
-    values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
-    return float(3 * (values * sigma**2 / (values + sigma**2)).sum())

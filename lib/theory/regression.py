@@ -1,10 +1,11 @@
 """Exact laws of linear regression on labels given by earlier models, x ~ N(0, I), least squares and ridge.
 
-t counts fits. Risk is the *excess* risk E|ŵ_t − w*|², test error less σ². n_k is the number of rows of set k and N_t = n₁ + … + n_t.
-"fixed": every model labels the first X again, real data later on have new x; "fresh": every batch has new x.
+t counts fits. Risk is the *excess* risk E|ŵ_t − w*|², test error less σ². n_k is the number of rows of set k and N_t =
+n₁ + … + n_t. "fixed": every model labels the first X again, real data later on have new x; "fresh": every batch has new
+x.
 
-Where no other source is named the laws are derived by conditioning on the model before, as by Gerstgrasser et al. (2024) for the
-fixed design; all are checked by simulation in `tests/statistical`.
+Where no other source is named the laws are derived by conditioning on the model before, as by Gerstgrasser et al.
+(2024) for the fixed design; all are checked by simulation in `tests/statistical`.
 """
 
 from __future__ import annotations
@@ -27,11 +28,6 @@ def first_fit_risk(n: int, dimension: int, noise: float = 1.0) -> float:
     if n <= dimension + 1:
         refuse("n", n, f"more than d+1={dimension + 1} rows; the risk of least squares is infinite at T ≤ d+1")
     return noise**2 * dimension / (n - dimension - 1)
-
-
-def accumulate_risk_bound(n: int, dimension: int, noise: float = 1.0) -> float:
-    """π²/6 of the first fit's risk, below which Accumulate stays with equal batches (Gerstgrasser et al. 2024, Theorem 2)."""
-    return EULER_SUM * first_fit_risk(n, dimension, noise)
 
 
 def expected_excess_risk(
@@ -108,7 +104,8 @@ def _(regime: Mixture, sizes, d, fixed):
 
 
 def carried(s, rows, d):
-    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and of the s rows.
+    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and
+    of the s rows.
 
     G = LLᵀ and G_s = LBLᵀ with B, matrix-variate beta, independent of L; the second moments of B follow from
     B₁₁ ~ Beta(s/2, (N−s)/2), E[B₁₁B₂₂ − B₁₂²] = s(s−1)/(N(N−1)) and rotation, and E[tr G tr G⁻¹] = (Nd²−2d)/(N−d−1).
@@ -121,9 +118,9 @@ def carried(s, rows, d):
 def ridge_shrinkage(regime: Regime, kept, generations: int, penalty: str = "fixed") -> np.ndarray:
     """E⟨ŵ_t, v⟩/⟨w*, v⟩ along an eigenvector v of XᵀX, fixed design, equal sets: shape (generations, *kept.shape).
 
-    `kept` is h = s/(s+λ), s the eigenvalue and λ the penalty of the first fit. Replace shrinks like hᵗ. Accumulate keeps the
-    shrinkage h of the first fit if λ stays the same, and if it grows with the rows shrinks on, Γ(t+h)/(Γ(h)Γ(t+1)) ~
-    t^−(1−h)/Γ(h): accumulating does not stop a bias.
+    `kept` is h = s/(s+λ), s the eigenvalue and λ the penalty of the first fit. Replace shrinks like hᵗ. Accumulate
+    keeps the shrinkage h of the first fit if λ stays the same, and if it grows with the rows shrinks on,
+    Γ(t+h)/(Γ(h)Γ(t+1)) ~ t^−(1−h)/Γ(h): accumulating does not stop a bias.
     """
     gain, _ = _ridge_steps(regime, np.asarray(kept, dtype=float), generations, penalty)
     return np.cumprod(gain, axis=0)
@@ -141,8 +138,8 @@ def ridge_excess_risk(
 ) -> np.ndarray:
     """E|ŵ_t − w*|² of ridge on a given fixed design, equal sets, shape (generations,).
 
-    `eigenvalues` of XᵀX, shape (d,), and `weights`, w* in its eigenvectors, shape (d,); `ridge` is the penalty λ of the first
-    fit. With ridge=0 this is least squares on a given design: Replace t·σ² Σ1/s and so on.
+    `eigenvalues` of XᵀX, shape (d,), and `weights`, w* in its eigenvectors, shape (d,); `ridge` is the penalty λ of the
+    first fit. With ridge=0 this is least squares on a given design: Replace t·σ² Σ1/s and so on.
     """
     s, w = np.asarray(eigenvalues, dtype=float), np.asarray(weights, dtype=float)
     if (s <= 0).any():
@@ -158,7 +155,8 @@ def ridge_excess_risk(
 
 
 def _ridge_steps(regime, kept, generations, penalty):
-    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector, η_t the least-squares noise of one labelling, variance σ²/s."""
+    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector, η_t the least-squares noise of one labelling, variance
+    σ²/s."""
     among("penalty", penalty, ("fixed", "per_row"))
     if not ((kept > 0) & (kept <= 1)).all():
         refuse("kept", kept, "factors s/(s+λ) in (0, 1]")

@@ -1,24 +1,21 @@
-"""Densities in the plane and beyond: Gaussian mixtures (Shumailov et al. 2024, supplement) and kernel density estimates (Kazdan et al. 2025)."""
+"""Densities: Gaussian mixtures (Shumailov et al. 2024, supplement) and kernel density estimates (Kazdan et al. 2025)."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
 
 import numpy as np
-from scipy.spatial import Delaunay
 from scipy.special import logsumexp
-from scipy.stats import chi2
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from lib.errors import among, number, refuse, whole
-from lib.pool import Rows, merged
+from lib.pool import Rows, merged, runs
 from lib.streams import child
 from lib.world import Fit, Score, World
+from lib.worlds.shapes import SHAPES, Shape, test_points
 
 MOST_ROWS = 10**7  # points per run that a regime ever holds
 CHUNK = 1 << 20  # pairs of a test point and a kernel that are held at once: 8 MB
@@ -34,92 +31,6 @@ MODE_SCORES = {
     "rare_mode": Score("tail", "less", "share of the rarest mode"),
     "mode_diversity": Score("diversity", "less", "diversity of the modes, truth = 1"),
     "between_modes": Score("fidelity", "more", "share of samples between the modes"),
-}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A distribution of points: a map of two uniform variables, plus normal noise in every coordinate.
-
-    `place(u, v)` returns the points without noise, shape u.shape + (d,). `weights` are those of the modes, if there are any,
-    and then `place` is constant on each of them.
-    """
-
-    place: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    noise: float
-    weights: tuple[float, ...] = ()
-
-    @cached_property
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each coordinate, by quadrature: midpoints in u, which enters linearly or is a label
-        with steps at multiples of 1/1200, and Gauss–Legendre in v, which enters smoothly."""
-        nodes, weights = np.polynomial.legendre.leggauss(64)
-        u, v = np.meshgrid((np.arange(1200) + 0.5) / 1200, (nodes + 1) / 2, indexing="ij")
-        points = self.place(u, v)
-        mean = np.einsum("uvd,v->d", points, weights / 2400)
-        variance = np.einsum("uvd,v->d", (points - mean) ** 2, weights / 2400) + self.noise**2
-        return mean, np.sqrt(variance)
-
-    @property
-    def dimension(self) -> int:
-        """Coordinates of a point."""
-        return self.moments[0].size
-
-    @property
-    def modes(self) -> np.ndarray:
-        """Centres of the modes in standardised coordinates, shape (modes, d)."""
-        mean, scale = self.moments
-        label = np.cumsum(self.weights) - np.array(self.weights) / 2
-        return (self.place(label, label) - mean) / scale
-
-    def between(self, points: np.ndarray) -> np.ndarray:
-        """Whether points (…, d), standardised, lie between the modes: in their convex hull, and farther from each than 99% of its
-        own points are."""
-        gaps = (points[..., None, :] - self.modes) * self.moments[1] / self.noise
-        far = (gaps**2).sum(axis=-1).min(axis=-1) > chi2.ppf(0.99, self.dimension)
-        return far & (Delaunay(self.modes).find_simplex(points) >= 0)
-
-    def rows(self, runs: int, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Independent points, each coordinate standardised by its true mean and standard deviation; shape (runs, size, d)."""
-        first, second, third = rng.spawn(3)
-        points = self.place(first.random((runs, size)), second.random((runs, size)))
-        points += self.noise * third.standard_normal(points.shape)
-        mean, scale = self.moments
-        return (points - mean) / scale
-
-
-def _blobs(weights: tuple[float, ...]) -> Shape:
-    angle = 2 * np.pi * np.arange(len(weights)) / len(weights)
-    centres = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    steps = np.cumsum(weights)[:-1]
-    return Shape(lambda u, v: centres[np.searchsorted(steps, u, side="right")], 1.0, weights)
-
-
-def _circles(u, v):
-    radius, angle = np.where(u < 0.5, 1.0, 0.5), 2 * np.pi * v
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-
-
-def _moons(u, v):
-    angle, upper = np.pi * v, u < 0.5
-    x = np.where(upper, np.cos(angle), 1 - np.cos(angle))
-    y = np.where(upper, np.sin(angle), 0.5 - np.sin(angle))
-    return np.stack([x, y], axis=-1)
-
-
-def _swiss_roll(u, v):
-    angle = 1.5 * np.pi * (1 + 2 * v)
-    return np.stack([angle * np.cos(angle), 21 * u, angle * np.sin(angle)], axis=-1)
-
-
-# The shapes of scikit-learn's makers of the same names. Those space their points evenly or give each blob the same count; here
-# every point is drawn by itself, so that a set of any size is a sample.
-SHAPES = {
-    "blobs": _blobs((1 / 3, 1 / 3, 1 / 3)),
-    "uneven_blobs": _blobs((0.6, 0.3, 0.1)),
-    "circles": Shape(_circles, 0.05),
-    "moons": Shape(_moons, 0.1),
-    "swiss_roll": Shape(_swiss_roll, 0.5),
 }
 
 
@@ -157,7 +68,7 @@ class _Density(World):
     @property
     def test(self) -> np.ndarray:
         """The real test points, the same ones for every model; shape (test_points, d)."""
-        return _test(self.data, self.test_points, self.test_seed)
+        return test_points(self.data, self.test_points, self.test_seed)
 
     def check(self, demands, sizes, scores, named):
         if min(sizes) < max(2, self.fewest):
@@ -178,19 +89,8 @@ class _Density(World):
             known = {"variance_ratio": spread, "squared_mean_error": error, "second_moment": spread + error}
             out |= {name: known[name] for name in names if name in known}
         if "test_nll" in names:
-            out["test_nll"] = -np.array([self.log_density(model, run, self.test).mean() for run in range(_runs(model))])
+            out["test_nll"] = -np.array([self.log_density(model, run, self.test).mean() for run in range(runs(model))])
         return out
-
-
-def _runs(model):
-    return len(model.means if isinstance(model, GMMModel) else model.points)
-
-
-@cache
-def _test(data: str, size: int, seed: int) -> np.ndarray:
-    points = SHAPES[data].rows(1, size, np.random.default_rng(seed))[0]
-    points.setflags(write=False)
-    return points
 
 
 @dataclass(frozen=True)
@@ -198,22 +98,24 @@ class GMM(_Density):
     """Gaussian mixtures with full covariances, fitted by scikit-learn's EM from scratch, one run after the other.
 
     An M step keeps the mean and the covariance of the data: those of the fitted mixture are the training set's (but for
-    scikit-learn's 10⁻⁶ on each variance). So the mixture's variance and mean follow the exact laws of one Gaussian under
-    maximum likelihood, whatever the shape of the data and the number of components.
+    scikit-learn's 10⁻⁶ on each variance). So the mixture's variance and mean follow the exact laws of one Gaussian
+    under maximum likelihood, whatever the shape of the data and the number of components.
 
     Parameters
     ----------
     data : a name in `SHAPES`; each coordinate is standardised by its true mean and standard deviation.
     components : k ≥ 1. The honest setting has as many as the data have modes.
-    test_points, test_seed : real points that no model is fitted to, the same for every run, and the seed they come from.
+    test_points, test_seed : real points that no model is fitted to, the same for every run, and the seed they come
+        from.
     score_samples : samples per run from which the weights of the modes are estimated.
 
-    Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`, means over
-    coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth: 1, 0, 1). For
-    data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true modes, whichever
-    that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the last of several),
-    `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples that lie in the
-    convex hull of the true modes and outside every region about one of them that holds 99% of its own points.
+    Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`,
+    means over coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth:
+    1, 0, 1). For data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true
+    modes, whichever that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the
+    last of several), `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of
+    samples that lie in the convex hull of the true modes and outside every region about one of them that holds 99% of
+    its own points.
 
     Extras: `mode_weights` (data with modes only), the shares themselves, and `shown`, three hundred samples.
     """
@@ -249,7 +151,8 @@ class GMM(_Density):
         found, steps = [], 0
         for points, seed in zip(values, rng.integers(2**31, size=len(values)), strict=True):
             with warnings.catch_warnings():
-                # A fit that has not converged, or has fewer distinct points than components, is a fit that the loop goes on with.
+                # A fit that has not converged, or has fewer distinct points than components, is a fit that the loop
+                # goes on with.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fitted = GaussianMixture(self.components, random_state=int(seed)).fit(points)
             found.append((fitted.weights_, fitted.means_, fitted.covariances_))
@@ -311,17 +214,18 @@ class GMM(_Density):
 class KDE(_Density):
     """Kernel density estimates with a normal kernel, the same in every direction.
 
-    A sample is a training point plus kernel noise. Evaluating a fit takes one pass over its points in chunks: memory grows
-    with neither the test points times the training points nor the square of either.
+    A sample is a training point plus kernel noise. Evaluating a fit takes one pass over its points in chunks: memory
+    grows with neither the test points times the training points nor the square of either.
 
     Parameters
     ----------
     data, test_points, test_seed : as for `GMM`.
     bandwidth : the kernel's standard deviation, a positive number; or "scott", N^{−1/(d+4)}, or "silverman",
-        (N(d+2)/4)^{−1/(d+4)}, with N the size of the training set and d the dimension, times the standard deviation of the real
-        data, which is 1 here, and not that of the set.
+        (N(d+2)/4)^{−1/(d+4)}, with N the size of the training set and d the dimension, times the standard deviation of
+        the real data, which is 1 here, and not that of the set.
 
-    Scores: `test_nll`, `variance_ratio`, `squared_mean_error` and `second_moment`, as for `GMM`. Extra: `shown`, three hundred samples.
+    Scores: `test_nll`, `variance_ratio`, `squared_mean_error` and `second_moment`, as for `GMM`. Extra: `shown`, three
+    hundred samples.
     """
 
     data: str = "moons"

@@ -1,7 +1,8 @@
-"""The discrete world: states counted, and drawn with their relative frequencies (Shumailov et al. 2024, discrete distributions).
+"""The discrete world: states counted, and drawn with their relative frequencies (Shumailov et al. 2024, discrete
+distributions).
 
-Under Replace this is the Wright–Fisher model of population genetics with n haploid individuals, under Accumulate an urn to
-which balls are returned n at a time. Its words are used here: heterozygosity, loss, fixation.
+Under Replace this is the Wright–Fisher model of population genetics with n haploid individuals, under Accumulate an urn
+to which balls are returned n at a time. Its words are used here: heterozygosity, loss, fixation.
 """
 
 from __future__ import annotations
@@ -42,18 +43,19 @@ class Discrete(World):
 
     Parameters
     ----------
-    truth : "uniform" or "zipf" on `states` states; "words", the word frequencies of the embedded Wikipedia text; or a vector
-        of probabilities.
+    truth : "uniform" or "zipf" on `states` states; "words", the word frequencies of the embedded Wikipedia text; or a
+        vector of probabilities.
     states : K ≥ 2 for "uniform" and "zipf", None for the others, which bring their own.
     exponent : of Zipf's law, probability ∝ rank^−exponent.
     tail : the tail is made of the rarest states of the truth, as many as it takes to hold this share of its probability
         (ties: the later states are rarer).
-    sampler : "statistic" draws the counts of a batch, a multinomial, exact in law for every regime and nearly as cheap for 10**13
-        samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws subsets
-        (AccumulateSubsample, Keep, Mixture with beta > 0 or kept original data) must stay below 10**9, the limit of numpy's
-        hypergeometric.
-    temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to p^(1/temperature), then
-        only from the most probable states, as many as it takes to hold the share top_p. Real data are what they are.
+    sampler : "statistic" draws the counts of a batch, a multinomial, exact in law for every regime and nearly as cheap
+        for 10**13 samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws
+        subsets (AccumulateSubsample, Keep, Mixture with beta > 0 or kept original data) must stay below 10**9, the
+        limit of numpy's hypergeometric.
+    temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to
+        p^(1/temperature), then only from the most probable states, as many as it takes to hold the share top_p. Real
+        data are what they are.
 
     Scores of a fit p against the truth q:
 
@@ -62,8 +64,8 @@ class Discrete(World):
     - `missing_mass`: Σq over states with p = 0, the true probability of what the model cannot say (Good 1953)
     - `tail_ratio`: Σp / Σq over the tail
     - `total_variation`: ½ Σ|p − q|
-    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit) in nats, as for the other worlds the excess test
-      loss of the fit; infinite as soon as one state is lost
+    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit) in nats, as for the other worlds the
+      excess test loss of the fit; infinite as soon as one state is lost
     - `reverse_kl`: KL(fit ‖ truth) in nats, always finite
 
     Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
@@ -92,6 +94,8 @@ class Discrete(World):
 
     def __post_init__(self):
         among("sampler", self.sampler, ("statistic", "explicit"))
+        if self.states is not None:
+            self._set(states=whole("states", self.states, 2))
         for name in ("tail", "top_p"):
             if not share(name, getattr(self, name)):
                 refuse(name, getattr(self, name), "a share above 0")
@@ -109,8 +113,10 @@ class Discrete(World):
             else:
                 if self.states is None:
                     refuse("states", None, f'a number of states for truth="{self.truth}", at least 2')
-                power = self._power() if self.truth == "zipf" else 0.0
-                weights = np.arange(1.0, whole("states", self.states, 2) + 1) ** -power
+                power = number("exponent", self.exponent) if self.truth == "zipf" else 0.0
+                weights = np.arange(1.0, self.states + 1) ** -power
+                if not weights[-1]:
+                    refuse("exponent", self.exponent, "one at which the rarest state has a probability above 0")
             return weights / weights.sum()
         self._no_states()
         return _distribution(self.truth)
@@ -118,11 +124,6 @@ class Discrete(World):
     def _no_states(self):
         if self.states is not None:
             refuse("states", self.states, "None: this truth brings its own states")
-
-    def _power(self):
-        if not (np.isscalar(self.exponent) and np.isfinite(self.exponent) and self.exponent >= 0):
-            refuse("exponent", self.exponent, "a finite number, at least 0")
-        return float(self.exponent)
 
     @cached_property
     def _rare(self) -> np.ndarray:
@@ -162,7 +163,8 @@ class Discrete(World):
             return Counts(size, multinomial(rng, size, probabilities))
         uniform = rng.random((len(probabilities), size))
         steps = np.cumsum(probabilities, axis=1)
-        # A draw is below the last step, whatever the sum was rounded to, so that it never falls on a state of probability 0.
+        # A draw is below the last step, whatever the sum was rounded to, so that it never falls on a state of
+        # probability 0.
         uniform *= steps[:, -1:]
         return Rows(np.array([np.searchsorted(s, u, side="right") for s, u in zip(steps, uniform, strict=True)]))
 
@@ -194,8 +196,8 @@ class Discrete(World):
 
 
 def sharpened(probabilities: np.ndarray, temperature: float = 1.0, top_p: float = 1.0) -> np.ndarray:
-    """Probabilities (..., K) as they are sampled from at a temperature and cut to the most probable states that hold `top_p`; the
-    state that completes the share is kept (Holtzman et al. 2020)."""
+    """Probabilities (..., K) as they are sampled from at a temperature and cut to the most probable states that hold
+    `top_p`; the state that completes the share is kept (Holtzman et al. 2020)."""
     p = probabilities
     if temperature != 1:
         # Relative to the most probable state, so that no power underflows for all states at once.
@@ -231,8 +233,8 @@ def multinomial(rng: np.random.Generator, size: int, probabilities: np.ndarray) 
 def extinct_at(present: xr.DataArray) -> xr.DataArray:
     """The first generation at which each state is gone, from the extra `present`; NaN where it was there to the end.
 
-    Dims (regime, run, state). Under Replace and Accumulate a state that is gone never returns; fresh or kept real data can
-    bring it back.
+    Dims (regime, run, state). Under Replace and Accumulate a state that is gone never returns; fresh or kept real data
+    can bring it back.
     """
     gone = ~present.astype(bool)
     first = present["generation"][gone.argmax("generation")].drop_vars("generation")

@@ -1,4 +1,5 @@
-"""The regression world: least squares on labels that the model before has given (Gerstgrasser et al. 2024; Mobahi et al. 2020)."""
+"""The regression world: least squares on labels that the model before has given (Gerstgrasser et al. 2024; Mobahi et
+al. 2020)."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from lib.errors import among, number, refuse, whole
-from lib.pool import Rows, bartlett, merged
+from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.gram import Gram, Labels
+from lib.worlds.moments import bartlett
 
 MOST_ROWS = 10**8  # explicit rows per run; a float64 array of them is 0.8 GB for each dimension
 
@@ -32,17 +34,18 @@ class Regression(World):
     ----------
     dimension : d ≥ 1.
     noise : σ ≥ 0, the standard deviation of every label about its mean, real or synthetic.
-    design : "fixed": each run draws its X with the real data, and every later model labels that X again (Gerstgrasser et al.
-        2024); "fresh": each synthetic batch has new x; or a matrix X of shape (T, d) and full rank, the same in all runs, on
-        which real data are drawn and labels given. New real data have new x, except on a given matrix.
+    design : "fixed": each run draws its X with the real data, and every later model labels that X again (Gerstgrasser
+        et al. 2024); "fresh": each synthetic batch has new x; or a matrix X of shape (T, d) and full rank, the same in
+        all runs, on which real data are drawn and labels given. New real data have new x, except on a given matrix.
     ridge : λ ≥ 0, added to the diagonal of XᵀX.
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
-    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ + δ, with
-        one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
-    weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every w*.
-    sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it), exact in
-        law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that draw subsets, and a
-        fixed design of which a part is labelled.
+    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ +
+        δ, with one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
+    weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every
+        w*.
+    sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it),
+        exact in law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that
+        draw subsets, and a fixed design of which a part is labelled.
 
     Scores:
 
@@ -139,7 +142,8 @@ class Regression(World):
             self._check_copies(demand, rows)
 
     def _check_copies(self, demand, rows):
-        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good as any."""
+        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good
+        as any."""
         if self._fresh or (self._given is None and self.sampler == "explicit"):
             return
         # Real rows are new ones, of any number, unless the design is given.
@@ -172,7 +176,8 @@ class Regression(World):
         return np.linalg.qr(self._given, mode="r").T
 
     def inputs(self, source, size, rng):
-        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs, size, d).
+        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs,
+        size, d).
 
         Explicit x are those of the source in their order, from the first again when all have been used.
         """

@@ -4,9 +4,9 @@ Their Theorem 5.1, with the density put together from its proof: for α in [0, 1
 
     p = ½ U[0, 1] + ½ ((1−α) U[0, 1−2α] + (α/2) U[2, 3] + (α/2) U[μ, μ+f]),
 
-f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0, uniform on [0, 1]. Real data never fall into [2, 3], and the
-likelihood keeps α near 0. A fitted model has a little mass there. One synthetic point in [2, 3] is enough: a spike of width f on
-that point has so high a density that no other data can outweigh it.
+f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0, uniform on [0, 1]. Real data never fall into [2, 3],
+and the likelihood keeps α near 0. A fitted model has a little mass there. One synthetic point in [2, 3] is enough: a
+spike of width f on that point has so high a density that no other data can outweigh it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Spiked(World):
     Parameters
     ----------
     points : the set size n that the family is made for; the theorem has a family for each n.
-    rate : the spike's width is e^(−rate·n·α) for α > 1/10. With 4, as in the theorem, one point outweighs the 2n of generation 2;
-        later generations have more points, and need a narrower spike to be outweighed.
+    rate : the spike's width is e^(−rate·n·α) for α > 1/10. With 4, as in the theorem, one point outweighs the 2n of
+        generation 2; later generations have more points, and need a narrower spike to be outweighed.
 
     A spike narrower than two floating-point numbers at 2 are apart is an atom: its points are equal.
 
-    Scores: `total_variation` from the truth, which is α; `off_support`, the share of what the model produces outside [0, 1], α/2;
-    `collapsed`, 1 if α > 1/10.
+    Scores: `total_variation` from the truth, which is α; `off_support`, the share of what the model produces outside
+    [0, 1], α/2; `collapsed`, 1 if α > 1/10.
     """
 
     points: int = 100
@@ -101,12 +101,14 @@ class Spiked(World):
         return Fit(SpikedModel(alpha, np.where(alpha <= EDGE, wide, atom)), steps=1, examples=values.shape[1])
 
     def _with_points_away(self, likelihood, grid, away):
-        """The likelihood with the points in [2, 3], and where the spike is best put when it is wide and when it is an atom."""
+        """The likelihood with the points in [2, 3], and where the spike is best put when it is wide and when it is an
+        atom."""
         wide, atom = np.full(len(grid), 2.0), np.full(len(grid), 2.0)
         for run, y in enumerate(away):
             if not y.size:
                 continue
-            # The densest window of the spike's width begins at a point; the most repeated value is where an atom gains most.
+            # The densest window of the spike's width begins at a point; the most repeated value is where an atom gains
+            # most.
             held = np.searchsorted(y, y + WIDE, side="right") - np.arange(y.size)
             wide[run] = min(y[held.argmax()], 3 - WIDE)
             values, repeats = np.unique(y, return_counts=True)

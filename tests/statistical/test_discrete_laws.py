@@ -12,8 +12,10 @@ from scipy import stats
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Replace, ReplaceGrown
 from lib.theory import discrete as laws
+from lib.theory import expected_error
 from lib.worlds.discrete import Discrete, extinct_at
 from tests.statistical.test_gaussian_laws import REGIMES, z_scores
+from tests.unit import chains
 from tests.unit.enumeration import law
 from tests.unit.test_discrete import EVERY, TRUTH
 
@@ -59,14 +61,14 @@ def test_every_outcome_of_four_samples_and_three_states(regime, sampler):
 
 @pytest.mark.parametrize("regime", [Replace(), Accumulate()], ids=str)
 def test_every_outcome_of_twelve_samples_and_three_states(regime):
-    now = laws.multinomial_table(laws.compositions(12, 3), np.array([TRUTH]))[0]
+    now = chains.multinomial_table(chains.compositions(12, 3), np.array([TRUTH]))[0]
     data = recurse(Discrete(TRUTH), regime, n=12, generations=3, runs=RUNS, seed=SEED, scores=(), keep="probabilities")
     for t in range(3):
         size = int(data["train_size"][0, t])
-        outcomes = {tuple(c): p for c, p in zip(laws.compositions(size, 3).tolist(), now, strict=True)}
+        outcomes = {tuple(c): p for c, p in zip(chains.compositions(size, 3).tolist(), now, strict=True)}
         counts = data["probabilities"].isel(regime=0, generation=t).values * size
         assert p_value(counts.round().astype(int), outcomes) > 1e-5, t
-        now = now @ (laws.transition_matrix(12, 3) if regime == Replace() else laws.urn_matrix(12, 3, t + 1))
+        now = now @ (chains.transition_matrix(12, 3) if regime == Replace() else chains.urn_matrix(12, 3, t + 1))
 
 
 @pytest.mark.parametrize("regime", REGIMES, ids=str)
@@ -79,10 +81,7 @@ def test_heterozygosity_and_error_in_every_regime(regime):
     assert abs(z_scores(data["heterozygosity_ratio"], laws.expected_heterozygosity(regime, 20, 10))).max() < 4
     q = world.probabilities
     error = ((data["probabilities"] - q) ** 2).isel(state=[0, 9]) / (q * (1 - q))[[0, 9]]
-    assert (
-        abs(z_scores(error.transpose("state", "generation", "run"), laws.expected_squared_error(regime, 20, 10))).max()
-        < 4
-    )
+    assert abs(z_scores(error.transpose("state", "generation", "run"), expected_error(regime, 20, 10, "mle"))).max() < 4
 
 
 @pytest.mark.parametrize("n", [50, 2000])
@@ -143,7 +142,7 @@ def test_ten_to_the_thirteen_samples_obey_the_same_law():
     q = world.probabilities
     for regime in regimes:
         error = (data["probabilities"].sel(regime=str(regime)) - q) ** 2 / (q * (1 - q))
-        expected = laws.expected_squared_error(regime, n, 6)
+        expected = expected_error(regime, n, 6, "mle")
         assert abs(z_scores((n * error).transpose("state", "generation", "run"), n * expected)).max() < 4
 
 

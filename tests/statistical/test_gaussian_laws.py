@@ -158,12 +158,6 @@ def test_exact_quantiles_under_replace(estimator, n, t):
         assert abs((values < quantile).mean() - p) / np.sqrt(p * (1 - p) / RUNS) < 4
 
 
-def test_the_survival_bound_is_a_bound():
-    data = recurse(Gaussian(1, "unbiased"), Replace(), n=5, generations=100, runs=RUNS, seed=SEED, scores="trace_ratio")
-    alive = (np.sqrt(data["trace_ratio"].isel(regime=0)) > 0.1).mean("run").values
-    assert (alive <= theory.survival_bound(5, 100, 0.1) + 4 * np.sqrt(alive * (1 - alive) / RUNS)).all()
-
-
 # The statistic sampler against the explicit one: final log variance, two-sample Kolmogorov–Smirnov, 2000 runs each.
 
 

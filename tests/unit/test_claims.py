@@ -55,7 +55,8 @@ def gaussian_results(**change):
     values = {
         "replace_variance": lambda t: np.exp(centred(drift * t, 0.1)),
         "accumulate_variance": lambda t: spread(0.99, 0.05),
-        "replace_w2": lambda t: centred(w2[t - 1], 0.01),
+        # Each generation has noise of its own: a paired difference of equal noise would be an interval of no width.
+        "replace_w2": lambda t: centred(w2[t - 1], 0.01, seed=t),
         "replace_w2_mle": lambda t: spread(w2_mle[t - 1]),
         "accumulate_error": lambda t: centred(bounded[t - 1], 1e-4),
     }

@@ -120,7 +120,9 @@ def test_denoiser_reaches_the_analytic_optimum(chain, sigma):
     noisy = clean + sigma * (noise - noise.mean(axis=1, keepdims=True))
     best = ((theory.best_denoiser(covariance, noisy, sigma) - clean) ** 2).sum(axis=(1, 2))
     # The law against the sample of it: four standard errors, a false-alarm rate of 6e-5 for each of four levels.
-    assert abs(best.mean() - theory.denoising_loss(covariance, sigma)) < 4 * best.std() / math.sqrt(best.size)
+    values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
+    law = 3 * (values * sigma**2 / (values + sigma**2)).sum()
+    assert abs(best.mean() - law) < 4 * best.std() / math.sqrt(best.size)
     found = ((denoised(tensors(model), noisy, sigma) - clean) ** 2).sum(axis=(2, 3))
     excess = found.mean(axis=1) / best.mean() - 1
     # No denoiser is better in expectation; on the same points the excess is far less noisy than either loss.

@@ -7,6 +7,8 @@ from scipy import stats
 
 from lib.regimes import Accumulate, Replace, ReplaceGrown
 from lib.theory import discrete as laws
+from lib.theory import expected_error
+from tests.unit import chains
 from tests.unit.enumeration import drawn, law
 from tests.unit.test_discrete import EVERY, TRUTH
 
@@ -28,19 +30,17 @@ def test_heterozygosity_and_error_obey_the_products_in_every_regime(regime):
         het.append(chance @ (p * (1 - p)).sum(axis=1) / (truth @ (1 - truth)))
         error.append(chance @ (p - truth) ** 2 / (truth * (1 - truth)))
     assert_allclose(het, laws.expected_heterozygosity(regime, n, generations), rtol=1e-12)
-    assert_allclose(
-        error, np.repeat(laws.expected_squared_error(regime, n, generations)[:, None], 3, axis=1), rtol=1e-12
-    )
+    assert_allclose(error, np.repeat(expected_error(regime, n, generations, "mle")[:, None], 3, axis=1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12])
 def test_the_full_chain_of_twelve_samples_and_three_states(n):
-    counts = laws.compositions(n, 3)
+    counts = chains.compositions(n, 3)
     assert len(counts) == (n + 1) * (n + 2) // 2
     assert (counts.sum(axis=1) == n).all()
-    chain = laws.transition_matrix(n, 3)
+    chain = chains.transition_matrix(n, 3)
     assert_allclose(chain.sum(axis=1), 1, rtol=1e-12)
-    now = laws.multinomial_table(counts, np.array([TRUTH]))[0]
+    now = chains.multinomial_table(counts, np.array([TRUTH]))[0]
     generations = 30
     lost, fixed, support, missing, het = [], [], [], [], []
     for _ in range(generations):
@@ -60,9 +60,9 @@ def test_the_full_chain_of_twelve_samples_and_three_states(n):
 
 
 def test_the_chain_is_absorbed_in_each_state_with_its_probability():
-    counts = laws.compositions(12, 3)
-    first = laws.multinomial_table(counts, np.array([TRUTH]))[0]
-    last = first @ np.linalg.matrix_power(laws.transition_matrix(12, 3), 2000)
+    counts = chains.compositions(12, 3)
+    first = chains.multinomial_table(counts, np.array([TRUTH]))[0]
+    last = first @ np.linalg.matrix_power(chains.transition_matrix(12, 3), 2000)
     assert_allclose([last[(counts == 12)[:, k]].sum() for k in range(3)], TRUTH, rtol=1e-9)
     assert_allclose(laws.fixation(TRUTH, 12, 2000)[-1], TRUTH, rtol=1e-9)
     assert_allclose(laws.survival(TRUTH, 12, 2000)[-1], TRUTH, rtol=1e-9)
@@ -70,10 +70,10 @@ def test_the_chain_is_absorbed_in_each_state_with_its_probability():
 
 @pytest.mark.parametrize("n", [2, 5, 12])
 def test_the_urn_of_three_generations(n):
-    now = laws.multinomial_table(laws.compositions(n, 3), np.array([TRUTH]))[0]
+    now = chains.multinomial_table(chains.compositions(n, 3), np.array([TRUTH]))[0]
     missed = laws.first_sample_miss(TRUTH, n)
     for t in range(1, 4):
-        counts = laws.compositions(n * t, 3)
+        counts = chains.compositions(n * t, 3)
         p = counts / (n * t)
         assert_allclose(now @ (counts == 0), missed, rtol=1e-10)
         assert_allclose(
@@ -85,17 +85,17 @@ def test_the_urn_of_three_generations(n):
         het = now @ (p * (1 - p)).sum(axis=1)
         assert_allclose(het / 0.54, laws.expected_heterozygosity(Accumulate(), n, t)[-1], rtol=1e-10)
         if t < 3:
-            matrix = laws.urn_matrix(n, 3, t)
+            matrix = chains.urn_matrix(n, 3, t)
             assert_allclose(matrix.sum(axis=1), 1, rtol=1e-12)
             now = now @ matrix
 
 
 def test_the_matrices_are_what_enumeration_finds():
-    counts = laws.compositions(4, 3)
-    now = laws.multinomial_table(counts, np.array([TRUTH]))[0]
-    for chain, regime in ((laws.transition_matrix(4, 3), Replace()), (laws.urn_matrix(4, 3, 1), Accumulate())):
+    counts = chains.compositions(4, 3)
+    now = chains.multinomial_table(counts, np.array([TRUTH]))[0]
+    for chain, regime in ((chains.transition_matrix(4, 3), Replace()), (chains.urn_matrix(4, 3, 1), Accumulate())):
         after = law(regime, TRUTH, 4, 2)[-1]
-        target = laws.compositions(4 if regime == Replace() else 8, 3)
+        target = chains.compositions(4 if regime == Replace() else 8, 3)
         assert_allclose(now @ chain, [after.get(tuple(c), 0.0) for c in target.tolist()], atol=1e-13)
     assert_allclose(list(drawn(4, TRUTH).values()), now, atol=1e-15)
 
@@ -104,6 +104,13 @@ def test_loss_in_sets_that_grow_is_what_enumeration_finds():
     found = [moments(outcomes) for outcomes in law(ReplaceGrown(), TRUTH, 3, 4)]
     expected = [chance @ (p == 0) for p, chance in found]
     assert_allclose(laws.lost(TRUTH, lambda t: 3 * t, 4), expected, atol=1e-12)
+
+
+def test_sets_that_grow_take_one_table_of_occupancies_a_fit(monkeypatch):
+    made = []
+    monkeypatch.setattr(laws, "occupancy", lambda *a, table=laws.occupancy.__wrapped__: made.append(a) or table(*a))
+    laws.expected_missing_mass(TRUTH, lambda t: 20 * t, 30)
+    assert len(made) == 29
 
 
 def test_loss_beyond_the_exact_chain(monkeypatch):

@@ -5,10 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, linalg, stats
 
-from lib.pool import Moments, Part, Rows
+from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
 from lib.worlds.gaussian import Gaussian, GaussianModel
+from lib.worlds.moments import Moments
 
 
 def fitted(estimator="mle", d=3, n=30, runs=2):

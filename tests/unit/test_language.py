@@ -189,7 +189,11 @@ def test_a_full_disk_is_named_and_loses_nothing(worlds, tmp_path, kind):
     folder = tmp_path / "run"
     unbroken = recurse(small, [Replace(), Keep(0.1)], **call)
     recurse(small, [Replace()], checkpoint=folder, **(call | {"generations": 2}))
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in ("settings.json", ".lock")}
+    before = {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("settings.json", ".lock")
+    }
     said = full(small, folder, 4000 if kind == "ngram" else 8000, call)
     assert said.startswith("OSError: ") and "checkpoint '" in said and "/0003' cannot be written" in said
     assert "generations up to 2 are kept" in said and str(folder) in said

@@ -174,10 +174,10 @@ def test_one_law_for_three_biases():
 def test_weights_and_breakdown():
     w = np.linspace(0.01, 1, 1000)
     for ratio in (0.25, 1.0, 4.0):
-        best = limits.best_weight(ratio)
+        best = (np.sqrt(ratio**2 + 4 * ratio) - ratio) / 2
         assert limits.weighted_error(best, ratio) == pytest.approx(best)
         assert (limits.weighted_error(w, ratio) >= best - 1e-12).all()
-    assert limits.best_weight() == pytest.approx(limits.GOLDEN) == pytest.approx(0.6180339887)
+    assert limits.weighted_error(limits.GOLDEN) == pytest.approx(limits.GOLDEN) == pytest.approx(0.6180339887)
     assert limits.weighted_error(0.5) == pytest.approx(2 / 3)
     assert limits.breakdown(0.9, 0.3) == pytest.approx(0.75)
     p = limits.breakdown(0.8, 0.2)
@@ -202,7 +202,6 @@ def test_shifts_and_worth():
         (lambda: limits.recurring_shift(Accumulate(kept=0.5), 3), "regime="),
         (lambda: limits.tempered_variance(Accumulate(fresh=0.1), 10, 3, 0.5), "regime="),
         (lambda: limits.mean_field(Keep(0.1), [0.5, 0.5], 3, limits.tilted((1, 1))), "regime="),
-        (lambda: limits.best_weight(0), "ratio=0"),
         (lambda: limits.breakdown(0, 0), "right, wrong"),
         (lambda: limits.strong_collapse_risk(100, 10, 1.0, 1.5, 1.0), "synthetic=1.5"),
     ],

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from lib.pool import Counts, Moments, Rows, bartlett
+from lib.pool import Counts, Rows
+from lib.worlds.moments import Moments, bartlett
 
 
 def rows(seed, runs=3, size=20, d=4):

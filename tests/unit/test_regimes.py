@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from lib import pool
-from lib.recursion import demand
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -17,6 +16,7 @@ from lib.regimes import (
     Step,
 )
 from lib.streams import Streams
+from lib.world import Demand
 
 N = 20
 EVERY = [
@@ -218,4 +218,4 @@ def test_the_most_samples_that_a_regime_holds():
         (RealOnly(), 60),
         (RealOnly(grow=False), 30),
     ):
-        assert demand("it", regime, sizes).most == most
+        assert Demand.of("it", regime, sizes).most == most

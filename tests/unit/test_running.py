@@ -9,7 +9,7 @@ import types
 import pytest
 import xarray as xr
 
-from lib import checkpoint, provenance, records, recursion
+from lib import checkpoint, distributed, provenance, records
 from lib.chapter import display as notebook
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
@@ -104,7 +104,7 @@ def test_progress_says_how_long_it_will_take(monkeypatch):
             return True
 
     screen = Terminal()
-    monkeypatch.setattr(recursion, "_terminal", lambda: screen)
+    monkeypatch.setattr(distributed, "_terminal", lambda: screen)
     recurse(Gaussian(), Replace(), n=10, generations=3000, runs=2, seed=1, progress=True)
     shown = re.findall(r"Replace: +\d+%\|.*?\| (\d+)/3000 \[[\d:]+<[\d:]+,", screen.getvalue())
     assert len(shown) > 1 and sorted(shown, key=int) == shown  # elapsed<remaining

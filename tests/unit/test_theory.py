@@ -89,7 +89,7 @@ def test_a_vanishing_inflow_of_real_data_is_accumulate():
 
 def test_limits():
     for n, limit in ((10, 0.8434), (100, 0.98363)):
-        assert theory.accumulate_variance_limit(n) == pytest.approx(limit, abs=5e-5)
+        assert np.sinc(1 / np.sqrt(n)) == pytest.approx(limit, abs=5e-5)  # sin(π/√n)/(π/√n)
         assert theory.expected_variance(Accumulate(), n, 200_000)[-1] == pytest.approx(limit, abs=1e-4)
     assert theory.expected_variance(Accumulate(), 100, 200, "unbiased")[-1] == pytest.approx(0.99360, abs=1e-5)
     assert 1000 * theory.expected_error(Accumulate(), 1000, 100_000, "unbiased")[-1] == pytest.approx(

@@ -35,7 +35,9 @@ def world(**settings):
 def test_every_regime_runs_and_records_what_it_took():
     regimes = [Replace(), ReplaceGrown(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()]
     # Of so many written tokens some occur the five times that Zipf's exponent is fitted to, in every run.
-    data = recurse(world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **CALL)
+    data = recurse(
+        world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **(CALL | {"generations": 2})
+    )
     assert set(world().scores) <= set(data.data_vars)
     assert all(np.isfinite(data[name]).all() for name in world().scores)
     assert (data["steps"] == 12).all() and (data["examples"] == 48).all()
@@ -44,7 +46,7 @@ def test_every_regime_runs_and_records_what_it_took():
     assert_allclose(mean, data["generated_perplexity"], rtol=1e-5)
     # With equal seeds generation 1 is the same under every regime, and later ones are not.
     assert np.ptp(data["test_perplexity"].sel(generation=1).values, axis=0).max() == 0
-    assert np.ptp(data["test_perplexity"].sel(generation=3).values, axis=0).min() > 0
+    assert np.ptp(data["test_perplexity"].sel(generation=2).values, axis=0).min() > 0
 
 
 def test_epochs_make_steps_grow_with_the_data():
@@ -113,7 +115,7 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
     source = Rows(np.stack([small.corpus.train[:5]] * 2))
     assert (small.inputs(source, 5, None).values == source.values).all()
     assert (small.inputs(source, 7, None).values[:, 5:] == source.values[:, :2]).all()
-    data = recurse(small, [Replace(), Keep(0.1), Accumulate()], **CALL)
+    data = recurse(small, [Keep(0.1)], **(CALL | {"generations": 2, "runs": 1}))
     assert np.isfinite(data["test_perplexity"]).all()
     model = small.fit((Part(source, 1.0),), np.random.default_rng(0)).model
     first, again = (small.sample(model, 5, source, np.random.default_rng(k)).values for k in (1, 2))
@@ -121,8 +123,8 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
 
 
 def test_the_best_model_on_the_validation_part_can_be_kept():
-    # Twenty passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
-    setting = {"steps": 400, "batch": 4, "rate": 2e-2}
+    # 75 passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
+    setting = {"steps": 150, "batch": 4, "rate": 2e-2}
     train = (Part(Rows(world().corpus.train[None, :8]), 1.0),)
     losses = {}
     for stop in ("last", "best"):
