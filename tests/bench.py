@@ -131,16 +131,16 @@ def transformers_sampling(size: int = 512):
     temperature 1 from all of the vocabulary, with cached keys and values, without gradients."""
     import torch
 
-    from lib.worlds.language import weights
+    from lib.worlds import weights
     from lib.worlds.language.generate import exported
-    from lib.worlds.language.neural import Weights
+    from lib.worlds.language.neural import NeuralModel
     from lib.worlds.language.transformer import Transformer
 
     world = Transformer()
     network = world.network(None)
     world.begin(network, np.random.default_rng(0))
     vocabulary, model = world.corpus.tokenizer.size, exported(network)
-    own = Weights((weights.copied(network),), np.ones((1, vocabulary), dtype=int))
+    own = NeuralModel((weights.copied(network),), np.ones((1, vocabulary), dtype=int))
 
     def theirs():
         first = torch.from_numpy(np.random.default_rng(1).integers(vocabulary, size=(size, 1)))

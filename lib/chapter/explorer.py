@@ -28,7 +28,7 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
-from lib.worlds.images.data import word_counts
+from lib.worlds.language.wikipedia import word_counts
 
 MODULE = Path(__file__).with_name("explorer.js")
 PANELS = ("gaussian", "words")

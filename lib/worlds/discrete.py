@@ -19,7 +19,7 @@ from lib.errors import among, number, refuse, share, whole
 from lib.pool import Counts, Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
-from lib.worlds.images.data import word_counts
+from lib.worlds.language.wikipedia import word_counts
 
 MOST_ROWS = 10**8  # explicit samples per run
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lib.theory.molecules import chain_covariance
-from lib.worlds.molecules import conformers as molecules
 from lib.worlds.molecules import diffusion
-from lib.worlds.molecules.conformers import BOLTZMANN, ForceField, molecule
+from lib.worlds.molecules import truth as molecules
 from lib.worlds.molecules.scores import torsion_angles
+from lib.worlds.molecules.truth import BOLTZMANN, ForceField, molecule
 
 pytestmark = pytest.mark.statistical
 

@@ -11,10 +11,10 @@ from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, Keep, RealOnly, Replace
 from lib.theory import molecules as theory
-from lib.worlds.molecules import conformers as molecules
 from lib.worlds.molecules import diffusion
+from lib.worlds.molecules import truth as molecules
+from lib.worlds.molecules.conformers import ConformerModel, Conformers
 from lib.worlds.molecules.scores import torsion_angles
-from lib.worlds.molecules.truth import ConformerModel, Conformers
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = Conformers(

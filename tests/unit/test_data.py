@@ -5,8 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from lib.worlds.images import data as embedded
-from lib.worlds.images.data import digits, images, split, wikipedia_articles, word_counts
+from lib.errors import Refused
+from lib.worlds.images.data import digits, images, split
+from lib.worlds.language import wikipedia
+from lib.worlds.language.wikipedia import wikipedia_articles, word_counts
 
 
 def test_digits_are_grey_images_in_two_parts():
@@ -47,7 +49,7 @@ def test_images_cannot_be_changed_by_accident():
 
 
 def test_unknown_data_names_what_is_known():
-    with pytest.raises(ValueError, match=r"data='cats' is not allowed: one of 'digits'"):
+    with pytest.raises(Refused, match="'digits'"):
         images("cats")
 
 
@@ -65,4 +67,4 @@ def test_words_of_the_wikipedia_text():
 def test_without_gensim_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim.corpora.wikicorpus", None)
     with pytest.raises(ModuleNotFoundError, match="Wikipedia text comes with gensim.*pip install gensim"):
-        embedded.wikipedia_articles.__wrapped__()
+        wikipedia.wikipedia_articles.__wrapped__()

@@ -23,7 +23,7 @@ from lib.regimes import (
     ReplaceGrown,
 )
 from lib.worlds.discrete import Discrete, DiscreteModel, extinct_at, multinomial
-from lib.worlds.images.data import word_counts
+from lib.worlds.language.wikipedia import word_counts
 from tests.unit.every import every
 from tests.unit.refusals import refused
 

@@ -18,7 +18,7 @@ from lib.regimes import (
     Replace,
     ReplaceGrown,
 )
-from lib.worlds.images.data import word_counts
+from lib.worlds.language.wikipedia import word_counts
 
 REGIMES = [
     Replace(),

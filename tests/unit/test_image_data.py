@@ -15,6 +15,12 @@ from tests.unit.idx import drawn, idx_bytes, write
 TRAIN, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
+@pytest.fixture(autouse=True)
+def nothing_fetched_before():
+    for fetched in (image_data.openml, image_data.celeba):
+        getattr(fetched, "cache_clear", lambda: None)()
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_folder_of_idx_files_is_read_as_it_is(tmp_path, zipped):
     folder, arrays = write(tmp_path / "set", zipped=zipped)
@@ -27,6 +33,14 @@ def test_a_folder_of_idx_files_is_read_as_it_is(tmp_path, zipped):
     np.testing.assert_array_equal(data.test_labels, arrays["t10k-labels-idx1-ubyte"])
     with pytest.raises(ValueError, match="read-only"):
         data.train[0] = 0
+
+
+def test_files_that_were_changed_are_read_again(tmp_path):
+    folder, _ = write(tmp_path)
+    first = images(f"idx:{folder}")
+    assert images(f"idx:{folder}") is first
+    write(tmp_path, train=40)
+    assert len(images(f"idx:{folder}").train) == 40
 
 
 def test_names_with_a_dot_are_found_too(tmp_path):

@@ -16,6 +16,7 @@ from lib import distributed as team
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
+from lib.worlds import weights
 from lib.worlds.language import training
 from lib.worlds.language.training import Schedule
 from lib.worlds.language.transformer import Transformer
@@ -227,6 +228,6 @@ def test_a_device_that_the_processes_were_not_launched_on_is_refused(monkeypatch
     monkeypatch.setattr(team, "size", lambda: 2)
     monkeypatch.setattr(team, "device", lambda: torch.device("cuda", 1))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert training.device_of("auto") == training.device_of("cuda") == torch.device("cuda", 1)
+    assert weights.device_of("auto") == training.device_of("cuda") == torch.device("cuda", 1)
     with pytest.raises(ValueError, match="device='cpu' is not allowed: .*'cuda', where the processes were launched"):
-        training.device_of("cpu")
+        weights.device_of("cpu")

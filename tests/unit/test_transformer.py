@@ -9,7 +9,7 @@ from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace, ReplaceGrown
 from lib.worlds.language import training
-from lib.worlds.language.neural import Weights
+from lib.worlds.language.neural import NeuralModel
 from lib.worlds.language.training import Schedule, batches
 from lib.worlds.language.transformer import Transformer
 
@@ -35,7 +35,9 @@ def world(**settings):
 def test_every_regime_runs_and_records_what_it_took():
     regimes = [Replace(), ReplaceGrown(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()]
     # Of so many written tokens some occur the five times that Zipf's exponent is fitted to, in every run.
-    data = recurse(world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **CALL)
+    data = recurse(
+        world(score_samples=80), regimes, keep=("samples", "generated_perplexities"), **(CALL | {"generations": 2})
+    )
     assert set(world().scores) <= set(data.data_vars)
     assert all(np.isfinite(data[name]).all() for name in world().scores)
     assert (data["steps"] == 12).all() and (data["examples"] == 48).all()
@@ -44,7 +46,7 @@ def test_every_regime_runs_and_records_what_it_took():
     assert_allclose(mean, data["generated_perplexity"], rtol=1e-5)
     # With equal seeds generation 1 is the same under every regime, and later ones are not.
     assert np.ptp(data["test_perplexity"].sel(generation=1).values, axis=0).max() == 0
-    assert np.ptp(data["test_perplexity"].sel(generation=3).values, axis=0).min() > 0
+    assert np.ptp(data["test_perplexity"].sel(generation=2).values, axis=0).min() > 0
 
 
 def test_epochs_make_steps_grow_with_the_data():
@@ -64,7 +66,7 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_size_of_the_vocabulary(
     small = world()
     network = small.network(None)
     weights = {name: torch.zeros_like(w) for name, w in network.state_dict().items()}
-    scores = small.score(Weights((weights,), np.ones((1, 300), dtype=int)), np.random.default_rng(0), small.scores)
+    scores = small.score(NeuralModel((weights,), np.ones((1, 300), dtype=int)), np.random.default_rng(0), small.scores)
     assert scores["test_perplexity"][0] == pytest.approx(300, rel=1e-5)
     assert scores["next_entropy"][0] == pytest.approx(np.log(300), rel=1e-6)
     test = small.corpus.test[:20]
@@ -91,7 +93,7 @@ def test_generated_text_is_judged_by_the_model_of_generation_one():
         small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=f) for f in (None, first)
     )
     assert_allclose(alone["generated_perplexity"], judged["generated_perplexity"])
-    other = Weights(first.networks[::-1], first.starts)
+    other = NeuralModel(first.networks[::-1], first.starts)
     assert (small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=other)["generated_perplexity"]
             > alone["generated_perplexity"]).any()  # fmt: skip
     assert data["generated_perplexity"].shape == (1, 2, 2)
@@ -113,7 +115,7 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
     source = Rows(np.stack([small.corpus.train[:5]] * 2))
     assert (small.inputs(source, 5, None).values == source.values).all()
     assert (small.inputs(source, 7, None).values[:, 5:] == source.values[:, :2]).all()
-    data = recurse(small, [Replace(), Keep(0.1), Accumulate()], **CALL)
+    data = recurse(small, [Keep(0.1)], **(CALL | {"generations": 2, "runs": 1}))
     assert np.isfinite(data["test_perplexity"]).all()
     model = small.fit((Part(source, 1.0),), np.random.default_rng(0)).model
     first, again = (small.sample(model, 5, source, np.random.default_rng(k)).values for k in (1, 2))
@@ -121,8 +123,8 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
 
 
 def test_the_best_model_on_the_validation_part_can_be_kept():
-    # Twenty passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
-    setting = {"steps": 400, "batch": 4, "rate": 2e-2}
+    # 75 passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
+    setting = {"steps": 150, "batch": 4, "rate": 2e-2}
     train = (Part(Rows(world().corpus.train[None, :8]), 1.0),)
     losses = {}
     for stop in ("last", "best"):
@@ -264,7 +266,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 def test_a_deterministic_decoder_has_nothing_to_say_to_replace_grown():
     with pytest.raises(ValueError, match=r"beams=2 .*sampling at a temperature with ReplaceGrown.*asks for 90 blocks"):
         recurse(world(prompts=True, beams=2), [ReplaceGrown()], **CALL)
-    with pytest.raises(ValueError, match="temperature=0 .*ReplaceGrown"):
+    with pytest.raises(ValueError, match="temperature=0.*ReplaceGrown"):
         recurse(world(prompts=True, temperature=0), [ReplaceGrown()], **CALL)
     with pytest.raises(ValueError, match="beams=2 .*prompts=True"):
         recurse(world(beams=2), [Replace()], **CALL)

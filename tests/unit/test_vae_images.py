@@ -268,7 +268,6 @@ def test_a_file_that_breaks_between_two_calls_loses_nothing(convolutional, tmp_p
     path = folder / "t10k-images-idx3-ubyte.gz"
     content = path.read_bytes()
     path.write_bytes(content[:-100])
-    images.cache_clear()  # as in a new process
     with pytest.raises(ValueError, match="t10k-images-idx3-ubyte.gz cannot be read to its end"):
         recurse(dataclasses.replace(world), Replace(), generations=3, checkpoint=tmp_path / "kept", **settings)
     path.write_bytes(content)

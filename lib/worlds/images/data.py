@@ -1,46 +1,20 @@
-"""Embedded data, nothing is downloaded: images with a fixed split, and the words of an encyclopedia.
-
-Larger image sets, which are downloaded or lie in a folder, have a module of their own, `lib.worlds.images.files`.
+"""Image sets by name, each with a fixed split: the embedded digits, and the larger ones of `lib.worlds.images.files`.
 
 The digits are the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998), 13
-writers, 1797 images, as scikit-learn carries it. Texts are in `lib.worlds.language.corpus` and can be had from here.
+writers, 1797 images, as scikit-learn carries it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from lib.errors import among, refuse, share, whole
-from lib.worlds.language.corpus import corpus, text, wikipedia_articles, word_counts
-
-__all__ = ["Images", "corpus", "digits", "images", "split", "text", "thinned", "wikipedia_articles", "word_counts"]
+from lib.worlds.images.files import Images, load
 
 SPLIT_SEED = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled grey images in two disjoint parts.
-
-    `train` and `test` have shape (count, rows, columns), float32 in [0, 1]; labels are class indices, shape (count,).
-    `levels` is the number of equally spaced grey levels that the images use, `names` what the classes are called.
-    """
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
-    levels: int
-    names: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of an image."""
-        return self.train.shape[1:]
+KNOWN = ("digits", "mnist", "fashion-mnist", "celeba", "idx:FOLDER")
 
 
 @cache
@@ -79,33 +53,21 @@ def split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return chosen, np.setdiff1d(np.arange(labels.size), chosen)
 
 
-IMAGES: dict[str, Callable[[], Images]] = {"digits": digits}
-
-
-LARGER = ("mnist", "fashion-mnist", "celeba", "idx:FOLDER")
+def images(name: str, rare: tuple[int, float] | None = None) -> Images:
+    """The image data set of that name, read once: "digits" or one of `lib.worlds.images.files.load`; `rare` thins a
+    class of it out, see `thinned`. Refused, naming those that are known: another name."""
+    full = digits() if name == "digits" else load(name) if isinstance(name, str) else None
+    if full is None:
+        among("data", name, KNOWN)
+    return full if rare is None else thinned(full, *rare)
 
 
 @cache
-def images(name: str, rare: tuple[int, float] | None = None) -> Images:
-    """The image data set of that name, "digits" or one of `lib.worlds.images.files.load`; `rare` thins a class of it out, see `thinned`.
-    ValueError, naming those that are known, for another name."""
-    if rare is not None:
-        return thinned(images(name), *rare)
-    if name in IMAGES:
-        return IMAGES[name]()
-    from lib.worlds.images import files as image_data  # it needs this module
-
-    found = image_data.load(name) if isinstance(name, str) else None
-    if found is None:
-        among("data", name, (*IMAGES, *LARGER))
-    return found
-
-
 def thinned(full: Images, label: int, wanted: float) -> Images:
     """The images with class `label` thinned out until it makes up a share `wanted` of each part, all others untouched.
 
-    Which ones stay is drawn once, with a seed of the module. A share of 0 leaves none; ValueError for a share that rounds to
-    none, or that is not below the one the class has.
+    Which ones stay is drawn once, with a seed of the module. A share of 0 leaves none; ValueError for a share that
+    rounds to none, or that is not below the one the class has.
     """
     if whole("rare label", label, 0) >= len(full.names):
         refuse("rare label", label, f"a class from 0 to {len(full.names) - 1}")
@@ -116,8 +78,8 @@ def thinned(full: Images, label: int, wanted: float) -> Images:
         others = labels.size - members.size
         count = round(wanted * others / (1 - wanted)) if wanted < 1 else labels.size
         if count >= members.size or (wanted > 0 and count == 0):
-            allowed = f"0, or a share from {1 / (others + 1):.2g} up to the {members.size / labels.size:.3g} that class {label} has"
-            refuse("rare share", wanted, allowed)
+            has = members.size / labels.size
+            refuse("rare share", wanted, f"0, or {1 / (others + 1):.2g} up to the {has:.3g} that class {label} has")
         kept = np.random.default_rng(SPLIT_SEED).permutation(members)[:count]
         chosen = np.sort(np.concatenate([np.flatnonzero(labels != label), kept]))
         parts += [values[chosen], labels[chosen]]

@@ -1,9 +1,10 @@
 """The networks of the image world: encoder, decoder and evidence bound of many variational autoencoders at once.
 
-Weights are float32 tensors by name with a leading run axis; which network they are, and which likelihood, can be read off
-their names. A dense model has four layers, `encoder` and `posterior`, `decoder` and `mean`. A convolutional one has two
-convolutions more before the encoder, `down_1` and `down_2`, and two transposed ones after the decoder, `up_1` and `up_2`,
-each halving or doubling the side of the image. With `log_variance` the likelihood is Gaussian, without it Bernoulli.
+Weights are float32 tensors by name with a leading run axis; which network they are, and which likelihood, can be read
+off their names. A dense model has four layers, `encoder` and `posterior`, `decoder` and `mean`. A convolutional one has
+two convolutions more before the encoder, `down_1` and `down_2`, and two transposed ones after the decoder, `up_1` and
+`up_2`, each halving or doubling the side of the image. With `log_variance` the likelihood is Gaussian, without it
+Bernoulli.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import math
 import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, conv_transpose2d
+
+from lib.worlds.weights import normal
 
 START_LOG_VARIANCE = -3.0
 KERNEL, STRIDE, PADDING = 4, 2, 1  # halves a side exactly, and every input pixel counts equally often
@@ -26,8 +29,8 @@ def initial(
 ) -> dict[str, np.ndarray]:
     """Weights to start from, one run per stream: normal with variance 1 / inputs of a unit, biases 0.
 
-    `channels` is the number of feature maps of the outer convolutions, twice that for the inner ones; 0 makes the model dense.
-    `noises` is the number of learned noise variances, 0 for a Bernoulli likelihood.
+    `channels` is the number of feature maps of the outer convolutions, twice that for the inner ones; 0 makes the model
+    dense. `noises` is the number of learned noise variances, 0 for a Bernoulli likelihood.
     """
     side = math.isqrt(pixels)
     outer = 2 * channels * (side >> HALVINGS) ** 2 if channels else pixels
@@ -59,8 +62,9 @@ def initial(
 def negative_elbo(weights: Weights, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """−ELBO in nats by one latent draw (Kingma and Welling 2014, eq. 10).
 
-    `x` has shape (runs, count, pixels), `noise` (runs, count, latent), standard normal; the result (runs, count). Under the
-    Bernoulli likelihood grey levels are probabilities: the cross-entropy is the mean of −ln P over random binarisations.
+    `x` has shape (runs, count, pixels), `noise` (runs, count, latent), standard normal; the result (runs, count). Under
+    the Bernoulli likelihood grey levels are probabilities: the cross-entropy is the mean of −ln P over random
+    binarisations.
     """
     mean, log_variance = posterior(weights, x)
     latent = torch.addcmul(mean, noise, (0.5 * log_variance).exp())
@@ -99,7 +103,8 @@ def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
 
 
 def _convolved(weights: Weights, x: torch.Tensor) -> torch.Tensor:
-    """(runs, count, pixels) to (runs, count, features). Runs are groups of channels of one convolution: they never mix."""
+    """(runs, count, pixels) to (runs, count, features). Runs are groups of channels of one convolution: they never
+    mix."""
     runs, count, pixels = x.shape
     side = math.isqrt(pixels)
     maps = x.transpose(0, 1).reshape(count, runs, side, side)
@@ -123,14 +128,10 @@ def _enlarged(weights: Weights, features: torch.Tensor) -> torch.Tensor:
 
 
 def optimiser(weights: Weights, noise_factor: float) -> torch.optim.Adam:
-    """Adam on stacked weights; it works coordinate by coordinate, so runs stay apart. The noise learns faster by a factor."""
+    """Adam on stacked weights; it works coordinate by coordinate, so runs stay apart. The noise learns faster by a
+    factor."""
     layers = [w for name, w in weights.items() if name != "log_variance"]
     groups = [{"params": layers, "factor": 1}]
     if "log_variance" in weights:
         groups.append({"params": [weights["log_variance"]], "factor": noise_factor})
     return torch.optim.Adam(groups, fused=True)
-
-
-def normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
-    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])

@@ -6,18 +6,21 @@ import json
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 
 from lib.worlds.images.data import images
+from lib.worlds.images.files import Images
 
 EMBEDDING = 32  # hidden units of the classifier, the dimension of the embedding
 # From so many training images on L-BFGS takes minutes: a wider layer then learns in minibatches.
 MANY = 5000
 WIDE_EMBEDDING = 128
 BINARISATIONS = 3
+STORED = Path(__file__).parent / "judge.npz"
 FADED = 0.5  # a class has faded when less than this of its first share is left
 
 
@@ -56,47 +59,78 @@ class Judge:
         return frechet(*moments(embedded), self.mean, self.covariance)
 
 
-@cache
 def judge(name: str, rare: tuple[int, float] | None = None, binary: bool = False) -> Judge:
-    """The judge of a data set: the same one in every call, its classifier trained from a fixed start.
+    """The judge of a data set, made once.
 
-    With `rare` the real images that samples are compared with have that class thinned out (`lib.worlds.images.data.thinned`); the classifier does not:
-    it has to know what it looks for. With `binary` all real images are binarised, each pixel white with its grey level as probability.
+    With `rare` the real images that samples are compared with have that class thinned out
+    (`lib.worlds.images.data.thinned`); the classifier does not: it has to know what it looks for. With `binary` all
+    real images are binarised, each pixel white with its grey level as probability.
+
+    The classifiers of the digits are stored in STORED, so that they judge alike on every machine. That of another data
+    set is fitted from a fixed start when it is first asked for: processors and numbers of threads round differently, a
+    fit of thousands of steps carries that on, and distances in its embedding then differ by some percent.
     """
-    (w1, w2), (b1, b2), scale, accuracy = _classifier(name, binary)
-    data = images(name, rare)
-    train, test = (_flat(part, binary) for part in (data.train, data.test))
-    hidden = np.maximum(scale * (test @ w1 + b1), 0)
-    # Summed as a picture is, so that the last digit does not depend on how the pixels lie in memory.
-    variance = float(train.reshape(data.train.shape).var(axis=0, dtype=float).sum(axis=(-2, -1)))
-    # A ReLU layer may be scaled freely if the layer above undoes it; the classes stay the same.
-    return Judge((scale * w1, w2 / scale), (scale * b1, b2), *moments(hidden), accuracy, variance)
+    return _judge(name, images(name), images(name, rare), binary)
 
 
 @cache
-def _classifier(name: str, binary: bool):
-    """A network with one hidden layer fitted to all of the training part: weights, biases, the factor that gives the hidden layer a
-    total variance of 1, and the share of test images named correctly."""
+def _judge(name: str, full: Images, data: Images, binary: bool) -> Judge:
+    (w1, b1), (w2, b2) = _stored(binary) if name == "digits" else classifier(full, binary)
+    # A ReLU layer may be scaled freely if the layer above undoes it; the classes stay the same.
+    seen = np.maximum(_flat(_training(full, binary)[0], binary) @ w1 + b1, 0)
+    scale = 1 / np.sqrt(seen.var(axis=0, ddof=1).sum())
+    w1, b1, w2 = scale * w1, scale * b1, w2 / scale
+    known = np.maximum(_flat(full.test, binary) @ w1 + b1, 0) @ w2 + b2
+    hidden = np.maximum(_flat(data.test, binary) @ w1 + b1, 0)
+    train = _flat(data.train, binary).reshape(data.train.shape)
+    # Summed as a picture is, so that the last digit does not depend on how the pixels lie in memory.
+    variance = float(train.var(axis=0, dtype=float).sum(axis=(-2, -1)))
+    accuracy = float((known.argmax(axis=1) == full.test_labels).mean())
+    return Judge((w1, w2), (b1, b2), *moments(hidden), accuracy, variance)
+
+
+def classifier(data: Images, binary: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A network with one hidden layer fitted to all of the training part: weights and biases of its two layers."""
     from sklearn.neural_network import MLPClassifier
 
-    data = images(name)
-    test = _flat(data.test, binary)
     if len(data.train) < MANY:
-        # Few black-and-white images: each is seen in several binarisations, and noisy pixels ask for smaller weights.
-        copies, decay = (BINARISATIONS, 10) if binary else (1, 0.1)
+        # Noisy pixels ask for smaller weights.
+        decay = 10 if binary else 0.1
         network = MLPClassifier((EMBEDDING,), solver="lbfgs", alpha=decay, max_iter=2000, random_state=0)
     else:
-        copies = 1
         network = MLPClassifier((WIDE_EMBEDDING,), batch_size=256, alpha=1e-4, max_iter=12, random_state=0)
-    flat, labels = _flat(np.tile(data.train, (copies, 1, 1)), binary), np.tile(data.train_labels, copies)
+    values, labels = _training(data, binary)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the passes over a large set are counted, not waited for
-        network.fit(flat, labels)
+        network.fit(_flat(values, binary), labels)
     (w1, w2), (b1, b2) = network.coefs_, network.intercepts_
     if len(b2) == 1:  # two classes have one logit, that of the second against the first
         w2, b2 = np.hstack([0 * w2, w2]), np.append(0 * b2, b2)
-    scale = 1 / np.sqrt(np.maximum(flat @ w1 + b1, 0).var(axis=0, ddof=1).sum())
-    return (w1, w2), (b1, b2), scale, float(network.score(test, data.test_labels))
+    return [(w1, b1), (w2, b2)]
+
+
+def _training(data: Images, binary: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Few black-and-white images: each is seen in several binarisations."""
+    copies = BINARISATIONS if binary and len(data.train) < MANY else 1
+    return np.tile(data.train, (copies, 1, 1)), np.tile(data.train_labels, copies)
+
+
+def _stored(binary: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    with np.load(STORED, allow_pickle=False) as stored:
+        return [tuple(stored[f"{'binary' if binary else 'grey'}/{name}{k}"] for name in ("w", "b")) for k in (1, 2)]
+
+
+def store() -> None:
+    """Fit the classifiers of the digits and write STORED, with kernels that every x86-64 processor has:
+
+    OPENBLAS_CORETYPE=Prescott OMP_NUM_THREADS=1 python -c "from lib.worlds.images import scores; scores.store()"
+    """
+    found = {}
+    for binary in (False, True):
+        for k, (w, b) in enumerate(classifier(images("digits"), binary), 1):
+            kind = "binary" if binary else "grey"
+            found |= {f"{kind}/w{k}": w, f"{kind}/b{k}": b}
+    np.savez(STORED, **found)
 
 
 def _flat(values: np.ndarray, binary: bool) -> np.ndarray:
@@ -133,9 +167,11 @@ def entropy(shares: np.ndarray) -> np.ndarray:
 
 
 def faded(shares: np.ndarray) -> np.ndarray:
-    """The first generation (1, 2, …) at which each class has less than half of the share it had at generation 1, NaN if it never has.
+    """The first generation (1, 2, …) at which each class has less than half of the share it had at generation 1, NaN if
+    it never has.
 
-    `shares` has shape (generations, classes), as a mean over runs; a class without a share at generation 1 has faded there.
+    `shares` has shape (generations, classes), as a mean over runs; a class without a share at generation 1 has faded
+    there.
     """
     below = shares < FADED * shares[:1]
     below[0] = shares[0] <= 0
@@ -148,5 +184,6 @@ def rare_class(data: xr.Dataset) -> int:
 
 
 def with_rare_share(data: xr.Dataset) -> xr.Dataset:
-    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is rare."""
+    """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is
+    rare."""
     return data.assign(rare_share=data["class_shares"].isel({"class": rare_class(data)}))

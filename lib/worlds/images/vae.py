@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lib.errors import among, refuse, whole
+from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.images.data import Images, images
-from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, normal, optimiser
+from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, optimiser
 from lib.worlds.images.scores import entropy, judge
+from lib.worlds.weights import device_of, normal
 
 CHUNK = 256  # optimiser steps whose random numbers are drawn at once: a few megabytes
 NOISE_RATE = 10  # the log-variance has a long way to go and only one coordinate: it learns faster by this factor
@@ -32,52 +33,55 @@ class VAEModel:
 class VAE(World):
     """Variational autoencoders, one per run, trained together as one stacked tensor program.
 
-    A decoder with sigmoid output m(z) in [0, 1], z ~ N(0, I), and a likelihood: Gaussian, x | z ~ N(m(z), s²) with a noise s² that is
-    learned, or Bernoulli, x | z ∈ {0, 1} with probabilities m(z). Samples are draws from the model, *including* the noise; m(z) alone
-    is another model with too little variance, which loses diversity at every generation for a reason that is not in the data
-    (`sampling="mean"`, to see it). Samples are not clipped to [0, 1]: clipped ones would no longer have the law that was fitted.
+    A decoder with sigmoid output m(z) in [0, 1], z ~ N(0, I), and a likelihood: Gaussian, x | z ~ N(m(z), s²) with a
+    noise s² that is learned, or Bernoulli, x | z ∈ {0, 1} with probabilities m(z). Samples are draws from the model,
+    *including* the noise; m(z) alone is another model with too little variance, which loses diversity at every
+    generation for a reason that is not in the data (`sampling="mean"`, to see it). Samples are not clipped to [0, 1]:
+    clipped ones would no longer have the law that was fitted.
 
-    Grey levels are dequantised for the Gaussian likelihood: a real image comes with uniform noise of one level's width. Without it some
-    pixels are constant (the corners of the digits) and a likelihood with a variance per pixel has no upper bound; with it the
-    variance needs no floor, and a density bounds the probability of a discrete image, which `test_nelbo` reports. For the
-    Bernoulli likelihood real grey levels are probabilities of white, and are not binarised: the loss is the mean over random
-    binarisations. Its samples are binary, so from generation 2 on the training sets are.
+    Grey levels are dequantised for the Gaussian likelihood: a real image comes with uniform noise of one level's width.
+    Without it some pixels are constant (the corners of the digits) and a likelihood with a variance per pixel has no
+    upper bound; with it the variance needs no floor, and a density bounds the probability of a discrete image, which
+    `test_nelbo` reports. For the Bernoulli likelihood real grey levels are probabilities of white, and are not
+    binarised: the loss is the mean over random binarisations. Its samples are binary, so from generation 2 on the
+    training sets are.
 
     Parameters
     ----------
     data : name of the images, see `lib.worlds.images.data.images`.
     rare : (class, share): thins that class out in the data, see `lib.worlds.images.data.thinned`.
-    network : "dense", one hidden layer in encoder and decoder, or "convolutional", two strided convolutions more on either side,
-        for square images whose side is a multiple of 4.
+    network : "dense", one hidden layer in encoder and decoder, or "convolutional", two strided convolutions more on
+        either side, for square images whose side is a multiple of 4.
     latent, hidden : dimension of z, width of the hidden layer of encoder and decoder.
-    channels : feature maps of the outer convolutions, half as many as of the inner ones; for the convolutional network only.
+    channels : feature maps of the outer convolutions, half as many as of the inner ones; for the convolutional network
+        only.
     steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
     epochs : if given, passes over the training set instead, so that steps grow with the data, as they do in the setting
         of Gerstgrasser et al. (2024); a fit takes epochs × size / batch steps, rounded, at least 1.
     batch : examples per step and run, drawn uniformly with replacement, so that any set size will do.
     rate : initial learning rate of Adam; it falls linearly to 0.
     likelihood : "pixel", Gaussian with one s² for each pixel; "scalar", with one for the image; "bernoulli".
-    sampling : "model", draws from the model, or "mean", m(z) without the model's noise. Under the Gaussian likelihood such images are
-        dequantised as real ones are, or the fitted noise would have no lower bound.
+    sampling : "model", draws from the model, or "mean", m(z) without the model's noise. Under the Gaussian likelihood
+        such images are dequantised as real ones are, or the fitted noise would have no lower bound.
     score_samples : samples per run that are scored.
     score_draws : draws of dequantisation and latent noise per test image in `test_nelbo`.
     shown : how many of the scored samples the extra `samples` returns.
     device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
         or another device, changes the last digits and, through training, more than those.
 
-    Defaults were chosen on 200 images held out of the training part, with four runs fitted to the other 1000, by the bound
-    of `test_nelbo` there, in nats: 125.4 as they are; 127.9, 125.8 for 500, 2000 steps; 127.5, 125.3 for 64, 256 hidden
-    units; 129.4, 124.5 for 4, 16 latents; 150.3 for the scalar likelihood. A decoder without the sigmoid lost 3 nats and
-    doubled the Fréchet distance; weight decay gained nothing. Smaller sets overfit sooner: for 120 images 200 steps
-    reached 147 nats and 400 steps 180.
+    Defaults were chosen on 200 images held out of the training part, with four runs fitted to the other 1000, by the
+    bound of `test_nelbo` there, in nats: 125.4 as they are; 127.9, 125.8 for 500, 2000 steps; 127.5, 125.3 for 64, 256
+    hidden units; 129.4, 124.5 for 4, 16 latents; 150.3 for the scalar likelihood. A decoder without the sigmoid lost 3
+    nats and doubled the Fréchet distance; weight decay gained nothing. Smaller sets overfit sooner: for 120 images 200
+    steps reached 147 nats and 400 steps 180.
 
     Scores
     ------
     - `test_nelbo`: negative evidence lower bound of the real test images, nats per image; an upper bound on
       −ln P(discrete image), under the Bernoulli likelihood on that of its random binarisation
     - `variance_ratio`: total variance of samples over that of the real training part
-    - `frechet_distance`: from the real test part in the embedding of a classifier, see `lib.worlds.images.scores.Judge`; its
-      unit is the total variance of real images there
+    - `frechet_distance`: from the real test part in the embedding of a classifier, see
+      `lib.worlds.images.scores.Judge`; its unit is the total variance of real images there
     - `class_entropy`, `class_minimum`: entropy (nats) and smallest of the class shares among samples, by the classifier
 
     Where samples are binary, so are the real images that they are compared with, and those the classifier has seen.
@@ -110,8 +114,6 @@ class VAE(World):
         "class_minimum": Score("tail", "less", "smallest class share of samples"),
     }
     extras = {"samples": ("sample", "row", "column"), "class_shares": ("class",)}
-    batches = (Rows,)
-    model_type = VAEModel
     trained = True
 
     def __post_init__(self):
@@ -122,20 +124,16 @@ class VAE(World):
         rows, columns = self._images.shape
         among("network", self.network, ("dense", "convolutional"))
         if self.network == "convolutional" and (rows != columns or rows % 2**HALVINGS):
-            allowed = f'"dense" for images of {rows}×{columns} pixels; a convolutional one takes squares with a side that {2**HALVINGS} divides'
-            refuse("network", self.network, allowed)
-        for name in ("latent", "hidden", "channels", "steps", "batch", "score_draws", "shown"):
-            whole(name, getattr(self, name), 1)
-        whole("score_samples", self.score_samples, max(2, self.shown))
-        if self.epochs is not None:
-            whole("epochs", self.epochs, 1)
-        if not (isinstance(self.rate, float | int) and 0 < self.rate < math.inf):
-            refuse("rate", self.rate, "a positive number")
+            squares = f"a convolutional one takes squares with a side that {2**HALVINGS} divides"
+            refuse("network", self.network, f'"dense" for images of {rows}×{columns} pixels; {squares}')
+        names = ("latent", "hidden", "channels", "steps", "batch", "score_draws", "shown")
+        for name in names if self.epochs is None else (*names, "epochs"):
+            self._set(**{name: whole(name, getattr(self, name), 1)})
+        self._set(score_samples=whole("score_samples", self.score_samples, max(2, self.shown)))
+        self._set(rate=number("rate", self.rate, above=0))
         among("likelihood", self.likelihood, ("scalar", "pixel", "bernoulli"))
         among("sampling", self.sampling, ("model", "mean"))
-        among("device", self.device, ("auto", "cpu", "cuda"))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
+        _ = self._device  # refuses one that is not there
 
     def sources(self):
         return self._images
@@ -151,7 +149,7 @@ class VAE(World):
 
     @property
     def _device(self) -> torch.device:
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        return device_of(self.device)
 
     def check(self, demands, sizes, scores, named):
         if min(sizes) < 2:
@@ -172,8 +170,8 @@ class VAE(World):
         return Rows(self._dequantised(train[chosen], child(rng, 1 + used).spawn(runs)))
 
     def _dequantised(self, values: np.ndarray, streams: list[np.random.Generator]) -> np.ndarray:
-        """Images with leading run axis, each grey level spread over an interval as wide as the step between levels; under the
-        Bernoulli likelihood as they are."""
+        """Images with leading run axis, each grey level spread over an interval as wide as the step between levels;
+        under the Bernoulli likelihood as they are."""
         if self.likelihood == "bernoulli":
             return values.copy()
         uniform = np.stack([s.random(values.shape[1:], dtype=np.float32) for s in streams])
@@ -231,7 +229,8 @@ class VAE(World):
         return Rows(values.cpu().numpy().reshape(shape))
 
     def _pieces(self, tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """A tensor (runs, count, …) along `count` in pieces of so many images that their feature maps fit into memory."""
+        """A tensor (runs, count, …) along `count` in pieces of so many images that their feature maps fit into
+        memory."""
         rows, columns = self._images.shape
         return tensor.split(max(1, AT_ONCE // (len(tensor) * rows * columns)), dim=1)
 
@@ -275,11 +274,12 @@ class VAE(World):
 
 
 def paper_vae(**changes) -> VAE:
-    """The VAE of the supplement of Shumailov et al. (2024): MNIST, latent dimension 20, 30 passes over the data in batches of 256, learning
-    rate 10⁻³, Bernoulli likelihood with grey levels as probabilities. Their recursion has `PAPER_GENERATIONS` generations.
+    """The VAE of the supplement of Shumailov et al. (2024): MNIST, latent dimension 20, 30 passes over the data in
+    batches of 256, learning rate 10⁻³, Bernoulli likelihood with grey levels as probabilities. Their recursion has
+    `PAPER_GENERATIONS` generations.
 
-    The width of the network, the way samples are drawn and the falling learning rate are ours. `changes` are settings to have
-    otherwise, for example `sampling="mean"` or `data="fashion-mnist"`.
+    The width of the network, the way samples are drawn and the falling learning rate are ours. `changes` are settings
+    to have otherwise, for example `sampling="mean"` or `data="fashion-mnist"`.
     """
     settings = {
         "data": "mnist",

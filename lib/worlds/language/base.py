@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lib.errors import refuse, whole
+from lib.errors import flag, refuse, whole
 from lib.pool import Rows
 from lib.streams import child
 from lib.world import Score, World
-from lib.worlds.language import scores as text_scores
+from lib.worlds.language import scores as judged
 from lib.worlds.language.corpus import Corpus, corpus
+from lib.worlds.language.tokenizer import AUTO
 
 RARE = 5  # Zipf's exponent is fitted to tokens that occur at least so often
 
@@ -21,19 +22,22 @@ RARE = 5  # Zipf's exponent is fitted to tokens that occur at least so often
 class Language(World):
     """A sample is a block of `block` tokens; a training set is `Rows` of shape (runs, blocks, block), int32.
 
-    A model predicts each token of a block from those before it in the block; the first token is conditioned on and not predicted, as
-    the loss of transformers has it. A subclass says how: `log_probabilities`, `next_entropy`, `fit`, `sample`.
+    A model predicts each token of a block from those before it in the block; the first token is conditioned on and not
+    predicted, as the loss of transformers has it. A subclass says how: `log_probabilities`, `next_entropy`, `fit`,
+    `sample`.
 
     Parameters
     ----------
     data : name of the text, see `lib.worlds.language.corpus.text`.
-    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.trained`.
+    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.learned`; "auto" becomes the number that it
+        comes to.
     block : tokens in a block.
-    prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in Shumailov et
-        al. (2024), where the given ones are those of the training set; `recurse` says whether these are real ones or the newest
-        synthetic ones (`inputs_from`).
+    prompts : False: blocks are sampled from nothing. True: a block is what the model writes after a given block, as in
+        Shumailov et al. (2024), where the given ones are those of the training set; `recurse` says whether these are
+        real ones or the newest synthetic ones (`inputs_from`).
     test_blocks : blocks of the test part, from its beginning, that a model is scored on; all if there are no more.
-    score_samples : blocks per run that are written to be scored; with prompts they follow blocks of the validation part.
+    score_samples : blocks per run that are written to be scored; with prompts they follow blocks of the validation
+        part.
     shown : how many of them the extra `samples` returns.
 
     Scores
@@ -41,16 +45,18 @@ class Language(World):
     - `test_perplexity`: exp of the mean −ln P of the predicted tokens of the real test part
     - `bits_per_byte`: the same in bits for each byte of text, by which tokenizers compare
     - `next_entropy`: mean entropy of the next token's distribution on the real test part, nats
-    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of generation 1* of
+    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of
+      generation 1* of
         the same run: what the histograms of Shumailov et al. (2024, Fig. 1b and c) show
-    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see `lib.worlds.language.scores`
+    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see
+      `lib.worlds.language.scores`
 
     Extras: `generated_perplexities` of each written block, and `samples`, the tokens of the first `shown`.
     """
 
     data: str = "wikipedia-sample"
     tokenizer: str = "bpe"
-    vocabulary: int | None = 512
+    vocabulary: int | str | None = "auto"
     block: int = 64
     prompts: bool = False
     test_blocks: int = 200
@@ -68,15 +74,16 @@ class Language(World):
         "zipf_exponent": Score("tail", "more", "exponent of Zipf's law of what is written"),
     }
     extras = {"generated_perplexities": ("sample",), "samples": ("shown", "token")}
-    batches = (Rows,)
     compares = True
 
     def __post_init__(self):
         for name, least in (("block", 2), ("test_blocks", 1), ("score_samples", 1), ("shown", 1)):
-            whole(name, getattr(self, name), least)
+            self._set(**{name: whole(name, getattr(self, name), least)})
+        flag("prompts", self.prompts)
         if self.shown > self.score_samples:
             refuse("shown", self.shown, f"at most score_samples={self.score_samples}")
-        _ = self.corpus
+        if self.corpus and self.vocabulary == AUTO:
+            self._set(vocabulary=self.corpus.tokenizer.size)
 
     @property
     def corpus(self) -> Corpus:
@@ -99,18 +106,14 @@ class Language(World):
         if not self.deterministic:
             return
         if not self.prompts:
-            refuse(
-                *self._decoding(),
-                "prompts=True: without prompts a deterministic decoder writes one block again and again",
-            )
+            allowed = "prompts=True: without prompts a deterministic decoder writes one block again and again"
+            refuse(*self._decoding(), allowed)
         for demand in demands:
             most = max(demand.synthetic)
             if most > sizes[0]:
-                refuse(
-                    *self._decoding(),
-                    f"sampling at a temperature with {demand.label}, which asks for {most} blocks: a deterministic decoder continues "
-                    f"each of the {sizes[0]} prompts in one way only, the others would be copies",
-                )
+                reason = f"a deterministic decoder continues each of the {sizes[0]} prompts in one way only"
+                allowed = f"sampling at a temperature with {demand.label}, which asks for {most} blocks: {reason}"
+                refuse(*self._decoding(), allowed)
 
     def _decoding(self) -> tuple[str, Any]:
         return self.deterministic, getattr(self, self.deterministic)
@@ -139,10 +142,8 @@ class Language(World):
     def score(self, model, rng, names, first=None):
         """See the class. `first` is the model of generation 1, of the same runs; None where it is `model` itself."""
         out = {}
-        runs = self.runs_of(model)
-        test = np.broadcast_to(
-            self.corpus.test[: self.test_blocks], (runs, *self.corpus.test[: self.test_blocks].shape)
-        )
+        test = self.corpus.test[: self.test_blocks]
+        test = np.broadcast_to(test, (model.runs, *test.shape))
         if {"test_perplexity", "bits_per_byte"} & set(names):
             nats = -self.log_probabilities(model, test)
             out["test_perplexity"] = np.exp(nats.mean(axis=(1, 2), dtype=float))
@@ -151,26 +152,26 @@ class Language(World):
             out["next_entropy"] = self.next_entropy(model, test)
         if set(names) - set(out):
             validation = self.corpus.validation
-            given = np.broadcast_to(validation, (runs, *validation.shape))
+            given = np.broadcast_to(validation, (model.runs, *validation.shape))
             tokens = self.sample(
                 model, self.score_samples, self.inputs(Rows(given), self.score_samples, rng), rng
             ).values
             nats = -self.log_probabilities(model if first is None else first, tokens)
-            frequencies = text_scores.counts(tokens, self.corpus.tokenizer.size)
+            frequencies = judged.counts(tokens, self.corpus.tokenizer.size)
             out |= {
                 "generated_perplexity": np.exp(nats.mean(axis=(1, 2), dtype=float)),
                 "generated_perplexities": np.exp(nats.mean(axis=2, dtype=float)),
-                "distinct_2": text_scores.distinct(tokens, 2),
-                "repetition_rate": text_scores.repetition_rate(tokens),
-                "vocabulary_coverage": text_scores.vocabulary_coverage(tokens, self._frequencies),
-                "zipf_exponent": text_scores.zipf_exponent(frequencies, RARE),
+                "distinct_2": judged.distinct(tokens, 2),
+                "repetition_rate": judged.repetition_rate(tokens),
+                "vocabulary_coverage": judged.vocabulary_coverage(tokens, self._frequencies),
+                "zipf_exponent": judged.zipf_exponent(frequencies, RARE),
                 "samples": tokens[:, : self.shown],
             }
         return {name: out[name] for name in names}
 
     def settings(self):
-        """Every setting, and what tells apart texts and tokenizers of the same name. `block` is called `block_tokens`: what `recurse` calls a
-        block is a number of runs."""
+        """Every setting, and what tells apart texts and tokenizers of the same name. `block` is called `block_tokens`:
+        what `recurse` calls a block is a number of runs."""
         digests = {"text_digest": self.corpus.text.digest, "tokenizer_digest": self.corpus.tokenizer.digest}
         found = super().settings() | digests
         return {"block_tokens" if name == "block" else name: value for name, value in found.items()}
@@ -178,10 +179,6 @@ class Language(World):
     def sources(self):
         return self.corpus.text.digest, self.corpus.tokenizer.digest
 
-    def runs_of(self, model: Any) -> int:
-        """How many runs a model holds."""
-        return model.runs
-
     @property
     def _frequencies(self) -> np.ndarray:
-        return text_scores.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]
+        return judged.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]

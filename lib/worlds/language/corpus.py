@@ -15,30 +15,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from lib.errors import refuse, whole
-from lib.worlds.language.tokenizer import Tokenizer, trained
-from lib.worlds.language.wikipedia import cleaned, wikipedia_articles, word_counts
-
-__all__ = [
-    "TEXTS",
-    "Corpus",
-    "Encoder",
-    "Text",
-    "corpus",
-    "corpus_with",
-    "split_articles",
-    "text",
-    "wikipedia_articles",
-    "word_counts",
-]
+from lib.worlds.language.tokenizer import Tokenizer, learned
+from lib.worlds.language.wikipedia import cleaned, wikipedia_articles
 
 SPLIT_SEED = 0
 HELD_OUT = 0.1  # share of the characters in the validation part, and again in the test part
 LEAST_ARTICLES = 10
+TITLE = re.compile("= [^=].* =")  # of an article of wikitext; headings inside have more signs
 PARTS = ("test", "validation", "train")  # the order in which articles are dealt out
 
 
@@ -57,25 +44,6 @@ class Text:
     source: str
 
 
-class Encoder(Protocol):
-    """What turns a text into tokens: `lib.worlds.language.tokenizer.Tokenizer`, or the tokenizer that comes with a pre-trained model.
-
-    `size`, `end`, `unknown`, `digest`, `token_bytes`, `encode`, `lengths` and `decode` are what they are there.
-    """
-
-    size: int
-    end: int
-    unknown: int | None
-    digest: str
-    token_bytes: np.ndarray
-
-    def encode(self, text: str) -> np.ndarray: ...
-
-    def lengths(self, text: str) -> np.ndarray: ...
-
-    def decode(self, ids: np.ndarray) -> str: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as blocks of token ids: `train`, `validation` and `test` have shape (count, block), int32, read-only.
@@ -86,17 +54,12 @@ class Corpus:
     """
 
     text: Text
-    tokenizer: Encoder
+    tokenizer: Tokenizer
     block: int
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     lengths: np.ndarray
-
-    @property
-    def test_bytes(self) -> int:
-        """UTF-8 bytes of the predicted tokens of the test part: all but the first of each block."""
-        return int(self.lengths[:, 1:].sum())
 
     def bits_per_byte(self, nats: np.ndarray) -> np.ndarray:
         """Bits for each byte of text, from −ln P of the predicted tokens of the first blocks of the test part: (...,
@@ -114,26 +77,24 @@ class Corpus:
             spelled = 8 * int(lengths[self.test[:blocks, 1:] == self.tokenizer.unknown].sum())
         return (nats.sum(axis=(-2, -1)) / math.log(2) + spelled) / int(lengths.sum())
 
-    def bytes_of(self, tokens: np.ndarray) -> np.ndarray:
-        """UTF-8 bytes of each token of any text in this vocabulary, in the shape of `tokens`; see `Tokenizer.token_bytes`."""
-        return self.tokenizer.token_bytes[tokens]
-
 
 def text(name: str) -> Text:
     """The text of that name, read once.
 
     "wikipedia-sample" and "file:PATH" are split by article: about 80% of the characters to train on, 10% to validate,
     10% to test. The order in which articles are dealt out is that of a hash of their content, so it depends on nothing
-    else. In a file articles are separated by blank lines; without any, every line is one. "wikitext-2" keeps its
+    else. In a file articles are separated by blank lines; without any, every line is one; a file that begins with a
+    title " = Title = ", as those of wikitext do, has an article from one title to the next. "wikitext-2" keeps its
     published split; of "tinystories" the published validation part is halved into validation and test.
 
     ValueError for an unknown name or an unusable file; ConnectionError or ModuleNotFoundError, saying what to do and
     what works offline, for a text that cannot be had.
     """
     if isinstance(name, str) and name.startswith("file:"):
-        path = Path(name.removeprefix("file:"))
+        path = Path(name.removeprefix("file:")).expanduser()
         if not path.is_file():
-            refuse("text", name, "file:PATH of a text file; there is no such file")
+            found = "this is a folder" if path.is_dir() else "there is no such file"
+            refuse("text", name, f"file:PATH of a text file; {found}")
         status = path.stat()
         return _file(name, path, status.st_mtime_ns, status.st_size)
     if name not in TEXTS:
@@ -141,31 +102,30 @@ def text(name: str) -> Text:
     return TEXTS[name]()
 
 
-def corpus(name: str, tokenizer: str, vocabulary: int | None, block: int) -> Corpus:
+def corpus(name: str, tokenizer: str, vocabulary: int | str | None, block: int) -> Corpus:
     """The text of that name in blocks of `block` tokens, with a tokenizer of `vocabulary` entries trained on its
     training part; made once.
 
     Parameters
     ----------
     name : see `text`.
-    tokenizer : "bpe" or "words", see `lib.worlds.language.tokenizer.Tokenizer`.
-    vocabulary : entries, see `lib.worlds.language.tokenizer.trained`.
+    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.learned`.
     block : tokens in a block, at least 2; each part must fill at least one.
     """
     return _corpus(text(name), tokenizer, vocabulary, whole("block", block, 2))
 
 
 @cache
-def _tokenizer(content: Text, kind: str, vocabulary: int | None) -> Tokenizer:
-    return trained(kind, content.train, vocabulary)
+def _tokenizer(content: Text, kind: str, vocabulary: int | str | None) -> Tokenizer:
+    return learned(kind, content.train, vocabulary)
 
 
-def _corpus(content: Text, kind: str, vocabulary: int | None, block: int) -> Corpus:
+def _corpus(content: Text, kind: str, vocabulary: int | str | None, block: int) -> Corpus:
     return corpus_with(content, _tokenizer(content, kind, vocabulary), block)
 
 
 @cache
-def corpus_with(content: Text, tokenizer: Encoder, block: int) -> Corpus:
+def corpus_with(content: Text, tokenizer: Tokenizer, block: int) -> Corpus:
     """A text in blocks of `block` tokens of any tokenizer; made once."""
     parts = {}
     for part in ("train", "validation", "test"):
@@ -191,11 +151,8 @@ def split_articles(name: str, articles: Iterable[str], source: str) -> Text:
     order."""
     articles = [article for article in dict.fromkeys(articles) if article]
     if len(articles) < LEAST_ARTICLES:
-        refuse(
-            "text",
-            name,
-            f"at least {LEAST_ARTICLES} different articles, separated by blank lines; it has {len(articles)}",
-        )
+        allowed = f"at least {LEAST_ARTICLES} different articles, separated by blank lines; it has {len(articles)}"
+        refuse("text", name, allowed)
     order = sorted(range(len(articles)), key=lambda k: hashlib.sha256(f"{SPLIT_SEED}\n{articles[k]}".encode()).digest())
     wanted = HELD_OUT * sum(map(len, articles))
     places, place, held = {}, 0, 0
@@ -239,11 +196,15 @@ def _file(name: str, path: Path, modified: int, size: int) -> Text:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         refuse("text", name, f"a file in UTF-8; this one is not, at byte {error.start}")
-    blocks = re.split(r"\n\s*\n", unicodedata.normalize("NFC", content).strip())
-    if not blocks[0]:
+    content = unicodedata.normalize("NFC", content).strip()
+    lines = content.splitlines()
+    if not lines:
         refuse("text", name, "a file with text in it; this one is empty")
+    if TITLE.fullmatch(lines[0].strip()):
+        return split_articles(name, _wikitext_articles(lines), f"the file {path.name}")
+    blocks = re.split(r"\n\s*\n", content)
     if len(blocks) == 1:
-        blocks = blocks[0].splitlines()
+        blocks = lines
     lines = ("\n".join(" ".join(line.split()) for line in block.splitlines()) for block in blocks)
     return split_articles(name, lines, f"the file {path.name}")
 
@@ -257,10 +218,11 @@ def _wikitext() -> Text:
 
 
 def _wikitext_articles(lines: Iterable[str]) -> list[str]:
-    """Lines as published, blanks at their ends and empty lines left out, an article from one title " = Title = " to the next."""
+    """Lines as published, blanks at their ends and empty lines left out, an article from one title " = Title = " to the
+    next."""
     articles: list[list[str]] = []
     for line in map(str.strip, lines):
-        if not articles or re.fullmatch(r"= [^=].* =", line):
+        if not articles or TITLE.fullmatch(line):
             articles.append([])
         if line:
             articles[-1].append(line)
@@ -282,14 +244,15 @@ def _hub(repository: str, configuration: str | None, name: str) -> dict:
         import datasets
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"text={name!r} comes through the package datasets, which cannot be imported ({error}): pip install datasets; {offline}"
+            f"text={name!r} comes through the package datasets, which cannot be imported ({error}): "
+            f"pip install datasets; {offline}"
         ) from error
     try:
         return datasets.load_dataset(repository, configuration)
     except Exception as error:  # what it raises without a network differs from version to version
         raise ConnectionError(
-            f"text={name!r} is loaded from the Hugging Face hub ({repository}), which failed ({type(error).__name__}: {error}). "
-            f"Connect to the network once, after which it is cached; {offline}"
+            f"text={name!r} is loaded from the Hugging Face hub ({repository}), which failed "
+            f"({type(error).__name__}: {error}). Connect to the network once, after which it is cached; {offline}"
         ) from error
 
 

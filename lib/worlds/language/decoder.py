@@ -1,8 +1,9 @@
 """Decoder-only transformers in the two families of the papers, with cached sampling.
 
-`gpt2` (Radford et al. 2019): learned positions, layer norm, GELU, biases. `llama` (Touvron et al. 2023): rotary positions, RMS norm,
-SwiGLU, no biases. Both share the embedding with the output. The arithmetic is that of `GPT2LMHeadModel` and `LlamaForCausalLM`
-of transformers, to which `lib.worlds.language.generate.exported` maps the weights one to one.
+`gpt2` (Radford et al. 2019): learned positions, layer norm, GELU, biases. `llama` (Touvron et al. 2023): rotary
+positions, RMS norm, SwiGLU, no biases. Both share the embedding with the output. The arithmetic is that of
+`GPT2LMHeadModel` and `LlamaForCausalLM` of transformers, to which `lib.worlds.language.generate.exported` maps the
+weights one to one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from lib.errors import among, refuse, whole
 
 ROTARY_BASE = 10_000.0
 EPSILON = 1e-5
-# Initial deviation times √width: GPT-2's 0.02 at its width. At width 96 a deviation of 0.02 doubled the perplexity after 500 steps.
+# Initial deviation times √width: GPT-2's 0.02 at its width. At width 96 a deviation of 0.02 doubled the perplexity
+# after 500 steps.
 START = 0.5
 
 
@@ -26,8 +28,8 @@ START = 0.5
 class Architecture:
     """What a decoder is made of.
 
-    `context` is the longest sequence that is trained on. A llama-like decoder attends to the last `context` positions, so that
-    sampling may go on for ever; learned positions end there.
+    `context` is the longest sequence that is trained on. A llama-like decoder attends to the last `context` positions,
+    so that sampling may go on for ever; learned positions end there.
     """
 
     family: str
@@ -49,7 +51,8 @@ class Architecture:
 
 
 class Cache:
-    """Keys and values of the positions so far, for one batch of sequences: per layer (batch, heads, length, head width)."""
+    """Keys and values of the positions so far, for one batch of sequences: per layer (batch, heads, length, head
+    width)."""
 
     def __init__(self, shape: Architecture, batch: int, length: int, like: torch.Tensor):
         size = (shape.layers, 2, batch, shape.heads, length, shape.width // shape.heads)
@@ -122,8 +125,8 @@ class Decoder(nn.Module):
                     weight.fill_(0.0 if name.endswith("bias") else 1.0)
 
     def forward(self, tokens: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
-        """Logits. With a cache the tokens follow those that it holds, and it takes them in; several at once only into an empty
-        one. Sequences longer than the context are refused where positions are learned."""
+        """Logits. With a cache the tokens follow those that it holds, and it takes them in; several at once only into
+        an empty one. Sequences longer than the context are refused where positions are learned."""
         first = 0 if cache is None else cache.length
         end = first + tokens.shape[1]
         if cache is not None and first and tokens.shape[1] > 1:
@@ -157,7 +160,8 @@ class Decoder(nn.Module):
 
 
 def rotate(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Rotary positions (Su et al. 2021): neighbouring coordinates of a head are a complex number, each turned by its own angle.
+    """Rotary positions (Su et al. 2021): neighbouring coordinates of a head are a complex number, each turned by its
+    own angle.
 
     `x` has shape (batch, length, heads, head width), `turns`, complex, (length, 1, head width / 2).
     """
@@ -180,11 +184,12 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
 ) -> torch.Tensor:
-    """`new` tokens after each row of `begin`, one at a time from the model's probabilities, with cached keys and values.
+    """`new` tokens after each row of `begin`, one at a time from the model's probabilities, with cached keys and
+    values.
 
-    `begin` has shape (batch, at least 1), `uniforms`, numbers in [0, 1) that decide, (batch, new); the result (batch, new).
-    Probabilities are softmax(logits / temperature); with `top_p` < 1 only the most probable tokens that together reach it (Holtzman
-    et al. 2020, nucleus sampling). Temperature 0 takes the most probable token.
+    `begin` has shape (batch, at least 1), `uniforms`, numbers in [0, 1) that decide, (batch, new); the result (batch,
+    new). Probabilities are softmax(logits / temperature); with `top_p` < 1 only the most probable tokens that together
+    reach it (Holtzman et al. 2020, nucleus sampling). Temperature 0 takes the most probable token.
     """
     batch, length = begin.shape
     cache = Cache(decoder.shape, batch, length + new, decoder.norm.weight)
@@ -198,7 +203,8 @@ def sample(
 
 
 def chosen(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """One token a row by inverting the cumulative distribution at `uniform`; shapes (batch, vocabulary), (batch, 1), (batch, 1)."""
+    """One token a row by inverting the cumulative distribution at `uniform`; shapes (batch, vocabulary), (batch, 1),
+    (batch, 1)."""
     if temperature == 0:
         return logits.argmax(dim=1, keepdim=True)
     probabilities = torch.softmax(logits / temperature if temperature != 1 else logits, dim=1)
@@ -208,7 +214,8 @@ def chosen(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_
         before = probabilities.cumsum(dim=1) - probabilities
         probabilities = probabilities * (before < top_p)
     cumulative = probabilities.cumsum(dim=1)
-    # Scaled by the last sum, which rounding keeps from being 1, and kept below it: the last token with no weight is never drawn.
+    # Scaled by the last sum, which rounding keeps from being 1, and kept below it: the last token with no weight is
+    # never drawn.
     total = cumulative[:, -1:]
     threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     index = torch.searchsorted(cumulative, threshold, right=True)

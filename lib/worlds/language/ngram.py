@@ -31,8 +31,9 @@ class NGram(Language):
         training part of the embedded text; all others are `<unk>`, to the model a word like any other. It takes byte
         pairs as well.
     order : tokens in the longest n-gram, from 1 to `block`.
-    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.worlds.language.ngram_counts.Level`. Under Kneser–Ney the longest
-        history that a token has counts occurrences, the shorter ones count the different tokens before an n-gram.
+    smoothing : "witten-bell" or "kneser-ney", both interpolated; see `lib.worlds.language.ngram_counts.Level`. Under
+        Kneser–Ney the longest history that a token has counts occurrences, the shorter ones count the different tokens
+        before an n-gram.
 
     The other parameters, scores and extras are those of `Language`. Prompts are seen as far back as order − 1 tokens.
 
@@ -46,16 +47,14 @@ class NGram(Language):
     """
 
     tokenizer: str = "words"
-    vocabulary: int | None = 16000
     order: int = 3
     smoothing: str = "kneser-ney"
 
-    model_type = GramModel
     random = ("score",)
 
     def __post_init__(self):
         super().__post_init__()
-        whole("order", self.order, 1)
+        self._set(order=whole("order", self.order, 1))
         if self.order > self.block:
             refuse("order", self.order, f"at most the {self.block} tokens of a block")
         among("smoothing", self.smoothing, ("witten-bell", "kneser-ney"))
@@ -65,7 +64,7 @@ class NGram(Language):
         model = counted(values, self.order, self.corpus.tokenizer.size, self.smoothing)
         return Fit(model, 1, values[0].size)
 
-    def log_probabilities(self, model, tokens):
+    def log_probabilities(self, model: GramModel, tokens):
         rows = max(1, CHUNK // (tokens.shape[0] * tokens.shape[2]))
         parts = [tokens[:, k : k + rows] for k in range(0, tokens.shape[1], rows)]
         return np.concatenate([np.log(probabilities(model, part)[:, :, 1:]) for part in parts], axis=1)
@@ -81,7 +80,7 @@ class NGram(Language):
             total += entropies(model, length + 1, flat).reshape(runs, -1).sum(axis=1)
         return total / (count * (block - 1))
 
-    def sample(self, model, size, inputs, rng):
+    def sample(self, model: GramModel, size, inputs, rng):
         streams = rng.spawn(model.runs)
         histories = [np.repeat(np.arange(model.runs), size)]
         if inputs is not None and self.order > 1:

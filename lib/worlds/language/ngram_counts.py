@@ -36,7 +36,8 @@ class GramModel:
 
     @cached_property
     def levels(self) -> list[tuple[Level, Level]]:
-        """For m = 1 … order the m-grams as a longer history backs off to them, and as the longest history that there is uses them."""
+        """For m = 1 … order the m-grams as a longer history backs off to them, and as the longest history that there is
+        uses them."""
         out = []
         contexts, bounds = self.runs, np.arange(self.runs + 1)
         for m in range(1, self.order + 1):
@@ -169,7 +170,8 @@ def counted(values: np.ndarray, order: int, vocabulary: int, smoothing: str) -> 
 
 
 def probabilities(model: GramModel, tokens: np.ndarray) -> np.ndarray:
-    """P of each token given those before it in its block, shape (runs, count, block); the first by the 1-grams of the model."""
+    """P of each token given those before it in its block, shape (runs, count, block); the first by the 1-grams of the
+    model."""
     out = np.empty(tokens.shape)
     lower = np.full(tokens.shape, 1 / model.vocabulary)
     context = np.broadcast_to(np.arange(model.runs)[:, None, None], tokens.shape)
@@ -228,7 +230,8 @@ def extended(model: GramModel, histories: list[np.ndarray], token: np.ndarray) -
 
 
 def suffixes(model: GramModel, tokens: np.ndarray) -> list[np.ndarray]:
-    """The numbers of the last 0 … order − 1 tokens up to each place of blocks (runs, count, block); −1 where unseen or too early."""
+    """The numbers of the last 0 … order − 1 tokens up to each place of blocks (runs, count, block); −1 where unseen or
+    too early."""
     out = [np.broadcast_to(np.arange(model.runs)[:, None, None], tokens.shape)]
     for m in range(1, model.order):
         longer = np.full(tokens.shape, UNSEEN, dtype=np.int64)

@@ -6,7 +6,11 @@ one block.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import zeta
 
 from lib.errors import refuse, whole
 
@@ -69,36 +73,25 @@ def zipf_exponent(frequencies: np.ndarray, least: int = 5) -> np.ndarray:
     used = frequencies >= least
     words = used.sum(axis=1)
     logs = np.log(np.where(used, frequencies, 1)).sum(axis=1) / np.maximum(words, 1)
-    # −d ln ζ/da falls from ∞ to ln(least) as a grows: bisection on s, which is bounded where a is not.
-    low, high = np.zeros(len(logs)), np.full(len(logs), 1e3)
-    for _ in range(60):
-        s = (low + high) / 2
-        above = mean_log(1 + 1 / s, least) > logs
-        low, high = np.where(above, low, s), np.where(above, s, high)
-    return np.where(words == 0, np.nan, np.where(logs > np.log(least), (low + high) / 2, 0.0))
+    return np.array([_likeliest(*run, least) for run in zip(logs, words, strict=True)])
 
 
-def mean_log(a: np.ndarray, least: int) -> np.ndarray:
-    """E ln f under p(f) ∝ f^(−a), f ≥ least, for exponents a > 1 of any shape.
+def _likeliest(mean_log: float, words: int, least: int) -> float:
+    """s = 1/(a − 1) at the largest likelihood of a, of which the mean of ln f is all that matters."""
+    if not words or mean_log <= math.log(least):
+        return 0.0 if words else math.nan
 
-    Both sums, of f^(−a) ln f and of f^(−a), are taken over 30 terms and then by Euler's and Maclaurin's formula: the
-    integral, half of the first term left, and corrections by its first and third derivative. Terms are divided by
-    least^(−a), which keeps them from vanishing.
-    """
-    a = np.asarray(a, dtype=float)
-    f = np.arange(least, least + 30.0)
-    terms = (f / least) ** -a[..., None]
-    q = least + 30.0
-    log, third = np.log(q), a * (a + 1) * (a + 2)
-    rest = q / (a - 1) + 1 / 2 + a / (12 * q) - third / (720 * q**3)
-    rest_log = q / (a - 1) * (log + 1 / (a - 1)) + log / 2 + (a * log - 1) / (12 * q)
-    rest_log -= (third * log - (3 * a * a + 6 * a + 2)) / (720 * q**3)
-    weight = (q / least) ** -a
-    return ((terms * np.log(f)).sum(axis=-1) + weight * rest_log) / (terms.sum(axis=-1) + weight * rest)
+    def loss(log_s: float) -> float:
+        a = 1 + math.exp(-log_s)
+        return a * mean_log + math.log(zeta(a, least))
+
+    found = minimize_scalar(loss, bounds=(math.log(1e-2), math.log(1e3)), method="bounded", options={"xatol": 1e-9})
+    return math.exp(found.x)
 
 
 def gram_ids(tokens: np.ndarray, order: int) -> np.ndarray:
-    """A number for every n-gram, equal for equal ones: (runs, count, block) to (runs, count, block − order + 1), int64."""
+    """A number for every n-gram, equal for equal ones: (runs, count, block) to (runs, count, block − order + 1),
+    int64."""
     order = whole("order", order, 1)
     if order > tokens.shape[2]:
         refuse("order", order, f"at most the {tokens.shape[2]} tokens of a block")

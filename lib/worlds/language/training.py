@@ -1,7 +1,7 @@
 """One training loop for every language model: AdamW on next-token prediction, with progress kept within a long fit.
 
-Several GPUs train one model through `accelerate launch`, see `lib.distributed`: each process then takes its part of every batch and gradients
-are averaged.
+Several GPUs train one model through `accelerate launch`, see `lib.distributed`: each process then takes its part of
+every batch and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lib import distributed as team
 from lib.checkpoint import folders
 from lib.errors import refuse
 from lib.streams import child
-from lib.worlds.language import weights
+from lib.worlds import weights
 
 SAVE_SECONDS = 300.0  # how much of a fit a machine that goes away may take with it
 WARMUP = 0.05  # share of the steps in which the learning rate rises
@@ -31,7 +31,8 @@ NOISE = 2**40  # the stream of dropout: no pass over the data has that number
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a fit proceeds: its optimiser steps, blocks per step, the highest learning rate and the weight decay of AdamW.
+    """How a fit proceeds: its optimiser steps, blocks per step, the highest learning rate and the weight decay of
+    AdamW.
 
     The rate rises linearly over the first twentieth of the steps and falls linearly to zero.
     """
@@ -45,25 +46,6 @@ class Schedule:
         """The learning rate of a step, as a share of the highest one."""
         warm = max(1, round(WARMUP * self.steps))
         return (step + 1) / warm if step < warm else (self.steps - step) / max(1, self.steps - warm)
-
-
-def device_of(name: str) -> torch.device:
-    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"; of several processes each has its own."""
-    if name == "cuda" and not torch.cuda.is_available():
-        refuse("device", name, '"auto" or "cpu": torch sees no CUDA device on this machine')
-    if team.size() > 1:
-        found = team.device()
-        if name not in ("auto", found.type):
-            refuse("device", name, f'"auto" or {found.type!r}, where the processes were launched')
-        return found
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def precision(device: torch.device, name: str = "auto") -> torch.dtype:
-    """The number format of matrix products: bfloat16 on a GPU, float32 on the CPU, where it is the faster one."""
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, name)
 
 
 def batches(rng: np.random.Generator, size: int, batch: int, step: int) -> np.ndarray:
@@ -93,13 +75,15 @@ def train(
     watch: Callable[[nn.Module], float] | None = None,
     scratch: Path | None = None,
 ) -> None:
-    """Train `network` in place, on the device where it is, to predict each token of `blocks` (count, length) from those before.
+    """Train `network` in place, on the device where it is, to predict each token of `blocks` (count, length) from those
+    before.
 
-    `watch`, if given, is a loss that is computed after every pass over the blocks, and the weights of its lowest value are what
-    remains (early stopping). `scratch` is a folder for weights, optimiser and step, renewed every five minutes; a call that finds
-    it goes on from there and ends as an unbroken one would.
+    `watch`, if given, is a loss that is computed after every pass over the blocks, and the weights of its lowest value
+    are what remains (early stopping). `scratch` is a folder for weights, optimiser and step, renewed every five
+    minutes; a call that finds it goes on from there and ends as an unbroken one would.
 
-    Dropout, in a network that has some, draws from a stream of its own at every step. Torch's own random state stays as it was.
+    Dropout, in a network that has some, draws from a stream of its own at every step. Torch's own random state stays as
+    it was.
     """
     device = next(network.parameters()).device
     accelerator = _team(device, schedule.batch)
@@ -115,31 +99,28 @@ def train(
     tokens = torch.from_numpy(np.array(blocks)).to(device)
     saved = time.monotonic()
     noise = int(child(rng, NOISE).integers(2**62)) + (0 if accelerator is None else accelerator.process_index)
-    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     network.train()
-    for step in range(start, schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * schedule.factor(step)
-        torch.manual_seed(noise + step * team.size())
-        index = torch.from_numpy(batches(rng, len(blocks), schedule.batch, step)[share]).to(device)
-        rows = tokens[index].long()
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            predicted = logits(forward, rows[:, :-1])
-        loss = F.cross_entropy(predicted.flatten(0, 1).float(), rows[:, 1:].flatten())
-        loss.backward() if accelerator is None else accelerator.backward(loss)
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimiser.step()
-        optimiser.zero_grad()
-        if keeper is not None and ((step + 1) % every == 0 or step + 1 == schedule.steps):
-            network.eval()
-            keeper.look(network)
-            network.train()
-        if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and team.first():
-            _save(scratch, network, optimiser, keeper, schedule, step + 1)
-            saved = time.monotonic()
-    torch.set_rng_state(kept[0])
-    if kept[1] is not None:
-        torch.cuda.set_rng_state(kept[1], device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for step in range(start, schedule.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate * schedule.factor(step)
+            torch.manual_seed(noise + step * team.size())
+            index = torch.from_numpy(batches(rng, len(blocks), schedule.batch, step)[share]).to(device)
+            rows = tokens[index].long()
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                predicted = logits(forward, rows[:, :-1])
+            loss = F.cross_entropy(predicted.flatten(0, 1).float(), rows[:, 1:].flatten())
+            loss.backward() if accelerator is None else accelerator.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimiser.step()
+            optimiser.zero_grad()
+            if keeper is not None and ((step + 1) % every == 0 or step + 1 == schedule.steps):
+                network.eval()
+                keeper.look(network)
+                network.train()
+            if scratch is not None and time.monotonic() - saved > SAVE_SECONDS and team.first():
+                _save(scratch, network, optimiser, keeper, schedule, step + 1)
+                saved = time.monotonic()
     if keeper is not None:
         weights.restore(network, keeper.weights)
     if accelerator is not None:

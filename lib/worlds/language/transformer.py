@@ -1,4 +1,5 @@
-"""The transformer world: decoders trained from scratch, or from one base that a disjoint part of the text has trained."""
+"""The transformer world: decoders trained from scratch, or from one base that a disjoint part of the text has
+trained."""
 
 from __future__ import annotations
 
@@ -11,31 +12,34 @@ import numpy as np
 import torch
 
 from lib.checkpoint import remembered
-from lib.errors import refuse, whole
+from lib.errors import number, refuse, whole
 from lib.streams import child
-from lib.worlds.language import decoder, weights
-from lib.worlds.language import generate as hugging_face
+from lib.worlds import weights
+from lib.worlds.language import decoder, generate
 from lib.worlds.language.decoder import Architecture, Decoder
-from lib.worlds.language.neural import CHUNK, Trained
+from lib.worlds.language.neural import CHUNK, Neural
 from lib.worlds.language.training import Schedule, train
 
 BASE_SEED = 0
 
 
 @dataclass(frozen=True)
-class Transformer(Trained):
-    """A decoder of its own for each run; see `lib.worlds.language.decoder` for the two families and `SIZES` for named sizes.
+class Transformer(Neural):
+    """A decoder of its own for each run; see `lib.worlds.language.decoder` for the two families and `SIZES` for named
+    sizes.
 
-    Each fit starts from fresh weights, or from a base that was trained once on the last `base_blocks` of the training part, which
-    `real` then never hands out: a pre-trained model in miniature. All runs share the base, as all seeds of Shumailov et al. (2024) share theirs.
+    Each fit starts from fresh weights, or from a base that was trained once on the last `base_blocks` of the training
+    part, which `real` then never hands out: a pre-trained model in miniature. All runs share the base, as all seeds of
+    Shumailov et al. (2024) share theirs.
 
-    A block that is sampled without a prompt begins with a token drawn from those that begin the blocks of the training set. A
-    llama-like decoder attends to the last `block` tokens: after a prompt of a whole block no token is farther away than in training.
+    A block that is sampled without a prompt begins with a token drawn from those that begin the blocks of the training
+    set. A llama-like decoder attends to the last `block` tokens: after a prompt of a whole block no token is farther
+    away than in training.
 
     Parameters
     ----------
-    family, width, layers, heads, hidden : see `lib.worlds.language.decoder.Architecture`; hidden=None is 4·width for gpt2 and 8/3·width, rounded up to
-        a multiple of 32, for llama.
+    family, width, layers, heads, hidden : see `lib.worlds.language.decoder.Architecture`; hidden=None is 4·width for
+        gpt2 and 8/3·width, rounded up to a multiple of 32, for llama.
     base_blocks : blocks that the base is trained on; 0 for fresh weights in every fit.
     base_steps, base_rate : steps and learning rate of the base.
     """
@@ -50,17 +54,15 @@ class Transformer(Trained):
     base_rate: float = 3e-3
 
     def __post_init__(self):
+        least = {"width": 1, "layers": 1, "heads": 1, "base_blocks": 0, "base_steps": 1}
+        for name, smallest in (least if self.hidden is None else {"hidden": 1} | least).items():
+            self._set(**{name: whole(name, getattr(self, name), smallest)})
+        self._set(base_rate=number("base_rate", self.base_rate, above=0))
         super().__post_init__()
         _ = self.shape
-        whole("base_blocks", self.base_blocks, 0)
-        if self.base_blocks:
-            whole("base_steps", self.base_steps, 1)
         if self.base_blocks >= len(self.corpus.train):
-            refuse(
-                "base_blocks",
-                self.base_blocks,
-                f"fewer than the {len(self.corpus.train)} training blocks of {self.data}",
-            )
+            allowed = f"fewer than the {len(self.corpus.train)} training blocks of {self.data}"
+            refuse("base_blocks", self.base_blocks, allowed)
         if self.prompts and self.family == "gpt2":
             refuse("prompts", True, 'family="llama": learned positions end with the block')
 
@@ -103,10 +105,8 @@ class Transformer(Trained):
     def _written(self, network, given, starts, size, rng):
         device, dtype = self.place()
         if self.beams > 1:
-            exported = hugging_face.exported(network)
-            return hugging_face.beam_search(
-                exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype
-            )
+            exported = generate.exported(network)
+            return generate.beam_search(exported, given, self.block, self.beams, self.repetition_penalty, dtype=dtype)
         if given is None:
             first = rng.choice(starts.size, size=(size, 1), p=starts / starts.sum())
             uniforms = rng.random((size, self.block - 1), dtype=np.float32)
@@ -149,19 +149,17 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**62)))
 
 
-# Named sizes: settings of a Transformer. `laptop` is the default. Those from gpt2-9M on have the families and the numbers of
-# parameters of Gerstgrasser et al. (2024), who do not print widths and depths; these are ours. The sizes between are for the
-# embedded text; the sweep book/sweeps/language-size.yaml compares them by their loss on its validation part.
+# Named sizes: settings of a Transformer. `laptop` is the default. Those from gpt2-9M on have the families and the
+# numbers of parameters of Gerstgrasser et al. (2024), who do not print widths and depths; these are ours. The sizes
+# between are for the embedded text; the sweep book/sweeps/language-size.yaml compares them by their loss on its
+# validation part.
 SIZES: dict[str, dict[str, Any]] = {
     "laptop": {},
     "llama-1M": {"width": 160, "layers": 3},
     "llama-3M": {"width": 224, "layers": 4},
     "llama-5M": {"width": 320, "layers": 4, "heads": 5},
-    "corpus": {
-        "width": 320,
-        "layers": 4,
-        "heads": 5,
-    },  # llama-5M: the lowest of the losses in lib/stored/sweeps/language-size.nc
+    # llama-5M: the lowest of the losses in lib/stored/sweeps/language-size.nc
+    "corpus": {"width": 320, "layers": 4, "heads": 5},
     "gpt2-9M": {"family": "gpt2", "vocabulary": 4096, "width": 320, "layers": 6, "heads": 5},
     "llama-12M": {"family": "llama", "vocabulary": 6144, "width": 320, "layers": 8, "heads": 5},
     "llama-42M": {"family": "llama", "vocabulary": 8192, "width": 512, "layers": 12, "heads": 8},

@@ -8,8 +8,9 @@ import unicodedata
 from collections import Counter
 from functools import cache
 
-from lib.worlds.language.tokenizer import WORD
-
+# A word: letters, and apostrophes inside it. What is left out are word characters that are numbers, such as ² and ½.
+LETTERS = r"[^\W\d_²³¹¼-¾]+"
+WORD = re.compile(f"{LETTERS}(?:['’]{LETTERS})*")
 LEAST_WORDS = 6  # a line with fewer is a table cell, a heading or a label, and no prose
 
 DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"

@@ -1,4 +1,5 @@
-"""Denoising diffusion for points in space (Karras et al. 2022): the network, its error, and the sampler, all runs at once.
+"""Denoising diffusion for points in space (Karras et al. 2022): the network, its error, and the sampler, all runs at
+once.
 
 Coordinates here have shape (runs, count, 3, atoms) and are in units of the size of the molecule, so that the data
 have a standard deviation of 1 per coordinate (σ_data = 1 in the paper).
@@ -13,8 +14,10 @@ from functools import cache
 import numpy as np
 import torch
 
-# ln σ of a training example is normal; a sample goes from the highest level to the lowest. The lowest is about a fifth of what
-# a bond's length varies by.
+from lib.worlds.weights import normal
+
+# ln σ of a training example is normal; a sample goes from the highest level to the lowest. The lowest is about a fifth
+# of what a bond's length varies by.
 MEAN_LEVEL, SD_LEVEL = -0.6, 1.2
 HIGHEST, LOWEST = 6.0, 0.006
 CURVE = 7.0  # how unevenly a sample's levels lie (ρ of the paper, eq. 5)
@@ -25,10 +28,12 @@ FIXED = ("scale", "start", "distance_mean", "distance_sd")  # measured on the tr
 
 
 def initial(streams: list[np.random.Generator], rows: np.ndarray, hidden: int, blocks: int) -> dict[str, np.ndarray]:
-    """Weights to start from, float32, one run per stream: normal with variance 1 / inputs, and 0 where they reach the output.
+    """Weights to start from, float32, one run per stream: normal with variance 1 / inputs, and 0 where they reach the
+    output.
 
-    With them what is measured on the training set `rows` (runs, size, atoms, 3), Å: `scale`, the size of the molecule in Å; in
-    units of it, mean and standard deviation of every distance, and `start`, which turns normal numbers into what a sample starts as.
+    With them what is measured on the training set `rows` (runs, size, atoms, 3), Å: `scale`, the size of the molecule
+    in Å; in units of it, mean and standard deviation of every distance, and `start`, which turns normal numbers into
+    what a sample starts as.
     """
     atoms = rows.shape[2]
     centred = rows.astype(float) - rows.mean(axis=2, keepdims=True)
@@ -55,10 +60,11 @@ def initial(streams: list[np.random.Generator], rows: np.ndarray, hidden: int, b
 
 
 def start_root(covariance: np.ndarray) -> np.ndarray:
-    """The symmetric root of HIGHEST² + C on centred coordinates, for covariances C (..., atoms, atoms) of one coordinate.
+    """The symmetric root of HIGHEST² + C on centred coordinates, for covariances C (..., atoms, atoms) of one
+    coordinate.
 
-    A sample starts as noisy data, not as noise alone: the longest direction of a molecule varies by several units, of which noise
-    with one variance for all directions would lose a few percent in every generation.
+    A sample starts as noisy data, not as noise alone: the longest direction of a molecule varies by several units, of
+    which noise with one variance for all directions would lose a few percent in every generation.
     """
     atoms = covariance.shape[-1]
     values, vectors = np.linalg.eigh(covariance)
@@ -71,16 +77,11 @@ def training_levels(normals: np.ndarray) -> np.ndarray:
     return np.exp(MEAN_LEVEL + SD_LEVEL * normals)
 
 
-def normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
-    return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])
-
-
 def denoising_errors(weights: Weights, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Squared error of the network per coordinate, shape (runs, count): E‖(x̂ − x) √(1 + σ²)/σ‖² / 3(atoms − 1).
 
-    `clean` and `noise` have shape (runs, count, 3, atoms), `sigma` (runs, count); the noise is centred here. Weighted as in
-    Table 1 of the paper.
+    `clean` and `noise` have shape (runs, count, 3, atoms), `sigma` (runs, count); the noise is centred here. Weighted
+    as in Table 1 of the paper.
     """
     sigma = sigma[..., None, None]
     noise = noise - noise.mean(dim=3, keepdim=True)
@@ -91,7 +92,8 @@ def denoising_errors(weights: Weights, clean: torch.Tensor, noise: torch.Tensor,
 
 
 def denoised(weights: Weights, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The best guess x̂ of clean conformers, shaped like `noisy`, with the same centre; `sigma` has shape (runs, count)."""
+    """The best guess x̂ of clean conformers, shaped like `noisy`, with the same centre; `sigma` has shape (runs,
+    count)."""
     sigma = sigma[..., None, None]
     root = (1 + sigma.square()).sqrt()
     centre = noisy.mean(dim=3, keepdim=True)
@@ -120,10 +122,11 @@ def displacement(weights: Weights, noisy: torch.Tensor, sigma: torch.Tensor) -> 
 def followed(
     denoise: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], start: torch.Tensor, steps: int
 ) -> torch.Tensor:
-    """The probability-flow equation dy/dσ = (y − x̂(y, σ)) / σ, from noise of the highest level to none, by Heun's method
-    (Algorithm 1 and eq. 5 of the paper).
+    """The probability-flow equation dy/dσ = (y − x̂(y, σ)) / σ, from noise of the highest level to none, by Heun's
+    method (Algorithm 1 and eq. 5 of the paper).
 
-    `start` has shape (runs, count, …) and the covariance of the data plus HIGHEST²; `denoise` takes points and levels (runs, count).
+    `start` has shape (runs, count, …) and the covariance of the data plus HIGHEST²; `denoise` takes points and levels
+    (runs, count).
     """
     ramp = np.linspace(0, 1, steps)
     levels = (HIGHEST ** (1 / CURVE) + ramp * (LOWEST ** (1 / CURVE) - HIGHEST ** (1 / CURVE))) ** CURVE
@@ -140,8 +143,8 @@ def followed(
 
 @cache
 def _ends(atoms: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Matrix (atoms, pairs) with 1 at the first and −1 at the second atom of each pair: its product with coordinates gives the
-    lines between atoms, and that with its transpose sums forces at atoms."""
+    """Matrix (atoms, pairs) with 1 at the first and −1 at the second atom of each pair: its product with coordinates
+    gives the lines between atoms, and that with its transpose sums forces at atoms."""
     first, second = np.triu_indices(atoms, 1)
     matrix = np.zeros((atoms, first.size))
     matrix[first, np.arange(first.size)], matrix[second, np.arange(first.size)] = 1, -1
@@ -149,7 +152,8 @@ def _ends(atoms: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _widths(weights: Weights) -> list[int]:
-    """How the outputs of the noise level's layer are shared out: an offset, a factor for each block, one for the straight line."""
+    """How the outputs of the noise level's layer are shared out: an offset, a factor for each block, one for the
+    straight line."""
     hidden, pairs = weights["out"].shape[1:]
     return [hidden] * ((weights["level"].shape[2] - pairs) // hidden) + [pairs]
 

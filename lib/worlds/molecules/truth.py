@@ -1,268 +1,271 @@
-"""The world of molecules: diffusion models of conformers (Karras et al. 2022), all runs at once."""
+"""Molecules and the law of their shapes: conformers drawn with RDKit's MMFF94 force field; nothing is downloaded.
+
+*Truth*, exactly: the heavy atoms of a molecule in vacuum at a stated temperature. Its atoms, hydrogens included, have
+the Boltzmann density exp(−E/kT) of the MMFF94 energy E (Halgren 1996); the hydrogens are then left out, so what remains
+is a marginal density. Mirror images are equally probable, and so are relabellings of equivalent atoms: every conformer
+is mirrored with probability ½, so that a chiral molecule is there as its racemate, and relabelled by a random symmetry.
+ETKDG conformers relaxed by the force field alone (Riniker and Landrum 2015) would be a handful of points, which have no
+tails to lose; they are where the chains start here.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import torch
 
-from lib.errors import among, refuse, whole
-from lib.pool import Rows, merged
-from lib.streams import child
-from lib.world import Fit, Score, World
-from lib.worlds.molecules import conformers as molecules
-from lib.worlds.molecules import scores as molecule_scores
-from lib.worlds.molecules.diffusion import (
-    FIXED,
-    Weights,
-    denoised,
-    denoising_errors,
-    followed,
-    initial,
-    normal,
-    training_levels,
-)
-from lib.worlds.molecules.scores import circular_wasserstein, mirrored, torsion_angles
+from lib.checkpoint import remembered
+from lib.errors import number, refuse, whole
 
-CHUNK = 64  # optimiser steps whose random numbers are drawn at once: a few megabytes
-WARM_UP = 0.05  # share of the steps in which the learning rate rises
-TEST_LEVELS = np.geomspace(0.03, 3.0, 8)  # at which the denoising error is taken
-USUAL = 500  # true conformers whose median energy the samples' is compared with
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the energies, in `energy_quantiles`
+MOLECULES = {
+    "butane": "CCCC",
+    "alanine dipeptide": "CC(=O)NC(C)C(=O)NC",
+    "ibuprofen": "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+}
+HELD_OUT = 1000  # conformers of the test part, from chains of their own
+BOLTZMANN = 1.987204259e-3  # kcal / (mol K)
+SEED = 20220203
+CHAIN = 25  # conformers kept of one chain
+BURN_IN, BETWEEN = 30, 5  # rounds before the first conformer that is kept, and from one to the next
+LEAPFROGS, TWISTS = 10, 4  # of one round
+STEP = 0.035  # Å, of the leapfrog; divided by the fourth root of the number of atoms, as its error grows (Neal 2011)
 
 
-@dataclass(frozen=True)
-class ConformerModel:
-    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.molecules.diffusion.initial` for names and shapes."""
+@dataclass(frozen=True, eq=False)
+class Molecule:
+    """A molecule without coordinates. Indices count heavy atoms, which come first where hydrogens are present.
 
-    weights: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Conformers(World):
-    """Diffusion models over the heavy atoms of one molecule, one per run, trained together as one stacked tensor program.
-
-    The formulation is that of Karras et al. (2022): one network removes noise of any level σ, and a sample starts as noise and
-    follows the probability-flow equation to σ = 0 in `sampler_steps` Heun steps. The network is a function of distances
-    between atoms, and what it returns are forces along the lines between them,
-
-        x̂ᵢ = yᵢ / (1 + σ²) + σ / √(1 + σ²) Σⱼ fᵢⱼ(d, σ) (yᵢ − yⱼ) / dᵢⱼ,        fᵢⱼ = fⱼᵢ,
-
-    so that translating, rotating or reflecting the noisy atoms does the same to the clean ones. Nothing is lost by it: the score
-    of any density that does not change under these has this form, by the chain rule, and the best denoiser follows from the
-    score. Atoms are told apart by their place in the distance vector, since the model knows one molecule only.
-
-    Hydrogens are left out. Those of one carbon can change places, so that a model of labelled atoms would have to learn every
-    labelling: for butane 14 atoms gave worse shapes than 4, at several times the cost. Scores that need hydrogens place them.
-
-    Molecules are not stacked with each other: they differ in the number of atoms, and padding would cost more than it saves.
-
-    Parameters
-    ----------
-    molecule : a name in `lib.worlds.molecules.conformers.MOLECULES`, or a SMILES.
-    conformers, temperature : size of the corpus of real conformers, and kelvins; see `lib.worlds.molecules.conformers`.
-    hidden, blocks : width and number of the network's residual layers.
-    steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
-    batch : examples per step and run, drawn uniformly with replacement.
-    rate : highest learning rate of Adam; it rises for a twentieth of the steps and then falls linearly to 0.
-    sampler_steps : Heun steps of a sample; each but the last costs two evaluations of the network.
-    score_samples : samples per run that are scored; `energies` of them also by energy, and twice as many as `references` also by
-        alignment with so many true conformers.
-    shown : how many of the scored samples the extra `conformers` returns.
-    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs, or
-        another device, changes the last digits and, through training, more than those.
-
-    Scores
-    ------
-    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what training
-      aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because noise hides the truth
-    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable bonds
-    - `coverage_recall`, `matching_recall`, `coverage_precision`, `matching_precision`: see
-      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of `lib.worlds.molecules.scores.threshold`
-    - `energy_excess`: median MMFF94 energy of samples, hydrogens relaxed, minus that of true conformers, kcal/mol
-    - `valid_share`: share of samples with valid geometry, see `lib.worlds.molecules.scores.bounds`
-
-    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth) and
-    `conformers` (Å).
+    `elements` has one symbol for each heavy atom. `bonds` (b, 2) and `torsions` (m, 4), one for each rotatable bond,
+    are atom indices; `symmetries` (k, atoms) all relabellings that leave the bonds as they are. `full` is RDKit's
+    molecule with hydrogens, without conformers.
     """
 
-    molecule: str = "butane"
-    conformers: int = 4000
-    temperature: float = 300.0
-    hidden: int = 64
-    blocks: int = 3
-    steps: int = 1000
-    batch: int = 128
-    rate: float = 2e-2
-    sampler_steps: int = 18
-    score_samples: int = 500
-    energies: int = 64
-    references: int = 100
-    shown: int = 60
-    device: str = "auto"
-
-    scores = {
-        "denoising_error": Score("loss", "more", "error of the denoiser on real test conformers"),
-        "torsion_distance": Score("fidelity", "more", "distance of torsion angles from the truth", "degrees"),
-        "coverage_recall": Score("diversity", "less", "share of true conformers with one near them"),
-        "matching_recall": Score("diversity", "more", "distance of true conformers to the nearest", "Å"),
-        "coverage_precision": Score("fidelity", "less", "share of samples near a true conformer"),
-        "matching_precision": Score("fidelity", "more", "distance of samples to the nearest true one", "Å"),
-        "energy_excess": Score("fidelity", "more", "median energy above that of the truth", "kcal/mol"),
-        "valid_share": Score("fidelity", "less", "share of samples with valid geometry"),
-    }
-    extras = {
-        "torsion_shares": ("torsion", "bin"),
-        "energy_quantiles": ("quantile",),
-        "conformers": ("conformer", "atom", "axis"),
-    }
-    batches = (Rows,)
-    model_type = ConformerModel
-    trained = True
-
-    def __post_init__(self):
-        molecules.molecule(self.molecule)
-        for name in ("conformers", "hidden", "blocks", "steps", "batch", "energies", "references", "shown"):
-            whole(name, getattr(self, name), 1)
-        whole("sampler_steps", self.sampler_steps, 2)
-        whole("score_samples", self.score_samples, max(self.energies, 2 * self.references, self.shown))
-        for name in ("temperature", "rate"):
-            value = getattr(self, name)
-            if not (isinstance(value, float | int) and 0 < value < math.inf):
-                refuse(name, value, "a positive number")
-        if self.references > molecules.HELD_OUT:
-            refuse("references", self.references, f"at most the {molecules.HELD_OUT} conformers that are held out")
-        among("device", self.device, ("auto", "cpu", "cuda"))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            refuse("device", self.device, '"auto" or "cpu": torch sees no CUDA device on this machine')
+    name: str
+    smiles: str
+    elements: tuple[str, ...]
+    bonds: np.ndarray
+    torsions: np.ndarray
+    symmetries: np.ndarray
+    full: object
 
     @property
-    def _truth(self) -> molecules.Conformers:
-        return molecules.conformers(self.molecule, self.conformers, self.temperature)
+    def atoms(self) -> int:
+        """The number of heavy atoms."""
+        return len(self.elements)
 
-    @property
-    def _device(self) -> torch.device:
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
-    def settings(self):
-        import rdkit
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Conformers of one molecule in two parts from different chains: float32, shape (count, atoms, 3), Å, centred."""
 
-        return super().settings() | {"rdkit": rdkit.__version__}  # another version may draw other conformers
+    train: np.ndarray
+    test: np.ndarray
 
-    def check(self, demands, sizes, scores, named):
-        if min(sizes) < 2:
-            refuse("n", min(sizes), "at least 2 conformers")
-        for demand in demands:
-            demand.check_real(self.conformers, f"conformers of {self.molecule}")
-        _ = self._truth
 
-    def real(self, runs, size, rng, used):
-        """Each run gets the corpus in an order of its own and takes the next `size` conformers from it.
+def rdkit():
+    """RDKit's chemistry package; ModuleNotFoundError, saying what to install, without it."""
+    try:
+        from rdkit import Chem
+        from rdkit.Chem import rdDistGeom, rdForceFieldHelpers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"molecules come with RDKit, which cannot be imported ({error}): pip install rdkit"
+        ) from error
+    return Chem
 
-        Runs share the corpus and differ in which of it they hold; the corpus should be several times what a run uses.
-        """
-        train = self._truth.train
-        if used + size > len(train):
-            refuse("n", size, f"needs {used + size} real rows, has {len(train)} conformers of {self.molecule}")
-        return Rows(train[np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])])
 
-    def fit(self, train, rng):
-        rows = merged(train).values
-        runs, size = rows.shape[:2]
-        starts, picks, levels, noises = zip(*(r.spawn(4) for r in rng.spawn(runs)), strict=True)
-        weights = self._tensors(initial(starts, rows, self.hidden, self.blocks))
-        trained = [w.requires_grad_() for name, w in weights.items() if name not in FIXED]
-        optimiser = torch.optim.Adam(trained, lr=self.rate, fused=True)
-        clean = torch.from_numpy(rows.swapaxes(2, 3).copy()).to(self._device) / weights["scale"]
-        clean = (clean - clean.mean(dim=3, keepdim=True)).reshape(runs * size, *clean.shape[2:])
-        offsets = size * np.arange(runs)[:, None, None]
-        for first in range(0, self.steps, CHUNK):
-            count = min(CHUNK, self.steps - first)
-            index = np.stack([s.integers(size, size=(count, self.batch)) for s in picks]) + offsets
-            level = training_levels(normal(levels, (count, self.batch)))
-            noise = normal(noises, (count, self.batch, *clean.shape[1:]))
-            index, level, noise = (torch.from_numpy(a).to(clean.device) for a in (index, level, noise))
-            for step in range(count):
-                done = (first + step + 0.5) / self.steps
-                optimiser.param_groups[0]["lr"] = self.rate * min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
-                x = clean.index_select(0, index[:, step].reshape(-1)).view(runs, self.batch, *clean.shape[1:])
-                # A sum over runs: no weight of one run enters the loss of another, so each gets its own gradient.
-                loss = denoising_errors(weights, x, noise[:, step], level[:, step]).mean(dim=1).sum()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-        model = ConformerModel({name: w.detach().cpu().numpy() for name, w in weights.items()})
-        return Fit(model, self.steps, self.steps * self.batch)
+@cache
+def molecule(name: str) -> Molecule:
+    """The molecule of that name, or of that SMILES. Refused, saying why: one that cannot be parsed, is in several
+    pieces, has a flexible ring or no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
+    Chem = rdkit()
+    from rdkit import rdBase
+    from rdkit.Chem import rdForceFieldHelpers
+    from rdkit.Chem.Lipinski import RotatableBondSmarts
 
-    def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
-        return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
+    smiles = MOLECULES.get(name, name)
+    known = f"one of {', '.join(map(repr, MOLECULES))}, or a SMILES"
+    with rdBase.BlockLogs():
+        heavy = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+        if heavy is None or heavy.GetNumAtoms() == 0:
+            refuse("molecule", name, f"{known}; RDKit cannot parse this")
+        if len(Chem.GetMolFrags(heavy)) > 1:
+            refuse("molecule", name, f"{known} of one connected molecule")
+        if any(_flexible(heavy, ring) for ring in heavy.GetRingInfo().AtomRings()):
+            allowed = "without rings that are not flat: the chains do not turn one shape of such a ring into another"
+            refuse("molecule", name, f"{known}, {allowed}")
+        turning = heavy.GetSubstructMatches(RotatableBondSmarts)
+        if not turning:
+            refuse("molecule", name, f"{known} with a rotatable bond between heavy atoms; this one has none")
+        full = Chem.AddHs(heavy)
+        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
+            refuse("molecule", name, f"{known} of atoms that MMFF94 has parameters for")
+        symmetries = heavy.GetSubstructMatches(heavy, uniquify=False, useChirality=False)
+    _embedded(name, full, 1)
+    torsions = [(_end(heavy, a, b), a, b, _end(heavy, b, a)) for a, b in turning]
+    bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in heavy.GetBonds()]
+    elements = tuple(atom.GetSymbol() for atom in heavy.GetAtoms())
+    return Molecule(name, smiles, elements, *map(np.array, (bonds, torsions, symmetries)), full)
 
-    @torch.no_grad()
-    def sample(self, model, size, inputs, rng):
-        weights = self._tensors(model.weights)
-        atoms = molecules.molecule(self.molecule).atoms
-        noise = torch.from_numpy(normal(rng.spawn(len(weights["scale"])), (size, 3, atoms))).to(self._device)
-        start = noise @ weights["start"][:, None]
-        found = followed(lambda y, sigma: denoised(weights, y, sigma), start, self.sampler_steps)
-        values = (found * weights["scale"]).swapaxes(2, 3).cpu().numpy()
-        if not np.isfinite(values).all():
-            raise FloatingPointError(f"samples are not finite: training diverged, try a rate below {self.rate}")
-        return Rows(np.ascontiguousarray(values))
 
-    def score(self, model, rng, names):
-        out = {"denoising_error": self._test_error(model)} if "denoising_error" in names else {}
-        if set(names) != set(out):
-            rows = self.sample(model, self.score_samples, None, rng).values
-            out |= self._sample_scores(rows, set(names))
-        return {name: out[name] for name in names}
+def _flexible(heavy, ring: tuple[int, ...]) -> bool:
+    """Whether a ring has several shapes, which the chains do not mix: a pucker of four or five atoms keeps its sign for
+    most or all of a chain, and the barrier of a chair is 10 kcal/mol. Rings of three are flat, and aromatic ones."""
+    atoms = [heavy.GetAtomWithIdx(k) for k in ring]
+    if len(ring) < 4 or all(atom.GetIsAromatic() for atom in atoms):
+        return False
+    return len(ring) > 7 or any(str(atom.GetHybridization()) not in ("SP", "SP2") for atom in atoms)
 
-    @torch.no_grad()
-    def _test_error(self, model: ConformerModel) -> np.ndarray:
-        """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's size."""
-        weights, test = self._tensors(model.weights), self._truth.test.swapaxes(1, 2).copy()
-        size = math.sqrt((test**2).sum() / (3 * (test.shape[2] - 1) * len(test)))
-        noise = normal([np.random.default_rng(molecules.SEED)], test.shape)
-        noise, clean = (torch.from_numpy(a).to(self._device) for a in (noise - noise.mean(axis=3, keepdims=True), test))
-        own, total = size / weights["scale"], 0.0
-        for sigma in TEST_LEVELS:
-            guess = denoised(weights, (clean / size + float(sigma) * noise) * own, float(sigma) * own[..., 0, 0]) / own
-            total = total + (guess - clean / size).square().mean(dim=(1, 2, 3)) * float((1 + sigma**2) / sigma**2)
-        atoms = test.shape[2]
-        return (total.double() * atoms / (atoms - 1) / len(TEST_LEVELS)).cpu().numpy()
 
-    def _sample_scores(self, rows: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
-        """All scores of samples (runs, size, atoms, 3) among `names`; those that go together are computed together."""
-        corpus = (self.molecule, self.conformers, self.temperature)
-        found, truth = molecules.molecule(self.molecule), molecules.conformers(*corpus)
-        out = {
-            "valid_share": molecule_scores.valid(self.molecule, rows).mean(axis=1),
-            "conformers": rows[:, : self.shown],
-        }
-        angles = torsion_angles(rows, found.torsions)
-        if "torsion_distance" in names:
-            known = mirrored(torsion_angles(truth.test, found.torsions))
-            out["torsion_distance"] = np.array(
-                [
-                    np.mean([circular_wasserstein(a, b) for a, b in zip(mirrored(run).T, known.T, strict=True)])
-                    for run in angles
-                ]
+def _end(heavy, a: int, b: int) -> int:
+    """The neighbour of `a` that a torsion about the bond a–b is read from: along the chain where it goes on, as is
+    usual."""
+    others = [n for n in heavy.GetAtomWithIdx(a).GetNeighbors() if n.GetIdx() != b]
+    return min(others, key=lambda n: (-n.GetDegree(), n.GetIdx())).GetIdx()
+
+
+@cache
+def conformers(name: str, count: int = 4000, temperature: float = 300.0) -> Truth:
+    """`count` conformers to train on and HELD_OUT others to test on, the same in every call with the same RDKit.
+
+    Kept in memory, and on disk in the folder that LIB_STORE names if it is set: many processes then need them only
+    once. Errors of `molecule`, and ValueError for a wrong count or temperature.
+    """
+    count, temperature = whole("conformers", count, 1), number("temperature", temperature, above=0)
+    found = molecule(name)
+    drawn = remembered((_drawn, found.smiles, count, float(temperature)), lambda: _drawn(found, count, temperature))
+    for part in drawn:
+        part.setflags(write=False)  # every caller gets the same arrays
+    return Truth(*drawn)
+
+
+def _drawn(molecule: Molecule, count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    chains = [-(-size // CHAIN) for size in (count, HELD_OUT)]
+    starts = _embedded(molecule.name, molecule.full, sum(chains), relaxed=True)
+    rng_chains, rng_mirror, rng_labels, *rng_orders = np.random.default_rng(SEED).spawn(5)
+    kept = boltzmann(molecule, starts, CHAIN, temperature, rng_chains)[:, :, : molecule.atoms]
+    kept = (kept - kept.mean(axis=2, keepdims=True)) * rng_mirror.choice([-1.0, 1.0], size=(*kept.shape[:2], 1, 1))
+    labels = molecule.symmetries[rng_labels.integers(len(molecule.symmetries), size=kept.shape[:2])]
+    kept = np.take_along_axis(kept, labels[..., None], axis=2)
+    parts = []
+    for own, size, rng in zip(np.split(kept, [chains[0]]), (count, HELD_OUT), rng_orders, strict=True):
+        rows = own.reshape(-1, molecule.atoms, 3)
+        parts.append(rows[rng.permutation(len(rows))[:size]].astype(np.float32))
+    return tuple(parts)
+
+
+def _embedded(name: str, full, count: int, relaxed: bool = False) -> np.ndarray:
+    """ETKDGv3 conformers of all atoms, shape (count, all atoms, 3), Å; `relaxed`: moved to their MMFF94 minima."""
+    from rdkit import Chem, rdBase
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    settings = rdDistGeom.ETKDGv3()
+    settings.randomSeed = SEED
+    copy = Chem.Mol(full)
+    with rdBase.BlockLogs():
+        if len(rdDistGeom.EmbedMultipleConfs(copy, count, settings)) < count:
+            refuse("molecule", name, "a molecule that fits into space; ETKDGv3 cannot embed this one")
+        if relaxed:
+            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(copy, maxIters=2000)
+    return np.array([conformer.GetPositions() for conformer in copy.GetConformers()])
+
+
+class ForceField:
+    """MMFF94 of a molecule with hydrogens as functions of coordinates (count, all atoms, 3), in Å and kcal/mol."""
+
+    def __init__(self, full):
+        from rdkit import Chem
+        from rdkit.Chem import rdForceFieldHelpers
+
+        self._molecule = Chem.Mol(full)
+        self._molecule.AddConformer(Chem.Conformer(full.GetNumAtoms()))
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(self._molecule)
+        self._field = rdForceFieldHelpers.MMFFGetMoleculeForceField(self._molecule, properties)
+
+    def energy(self, positions: np.ndarray) -> np.ndarray:
+        """Shape (count,)."""
+        return np.array([self._field.CalcEnergy(x) for x in positions.reshape(len(positions), -1).tolist()])
+
+    def gradient(self, positions: np.ndarray) -> np.ndarray:
+        """Shape (count, all atoms, 3)."""
+        flat = positions.reshape(len(positions), -1).tolist()
+        return np.array([self._gradient(x) for x in flat]).reshape(positions.shape)
+
+    def _gradient(self, flat: list[float]) -> tuple[float, ...]:
+        # RDKit remembers distances between calls: without this the gradient belongs to earlier positions in part.
+        self._field.Initialize()
+        return self._field.CalcGrad(flat)
+
+
+def boltzmann(
+    molecule: Molecule, starts: np.ndarray, kept: int, temperature: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Markov chains with the density exp(−E/kT) of all atoms: shape (chains, kept, all atoms, 3), one chain for each
+    start.
+
+    A round is one hybrid Monte Carlo move (Duane et al. 1987), which moves all atoms a little, and TWISTS turns of one
+    side of a random rotatable bond by a random angle, which cross barriers. Each is accepted by Metropolis's rule, so
+    the density is exact whatever the step.
+    """
+    field, x = ForceField(molecule.full), starts
+    scale = 1 / (BOLTZMANN * temperature)
+    energy, out = scale * field.energy(x), []
+    sides = [_side(molecule.full, a, b) for a, b in molecule.torsions[:, 1:3]]
+    rng_moves, rng_turns = rng.spawn(2)
+    for index in range(BURN_IN + (kept - 1) * BETWEEN + 1):
+        x, energy = _moved(field, scale, x, energy, rng_moves)
+        for _ in range(TWISTS):
+            bond = rng_turns.integers(len(sides))
+            turned = _turned(
+                x, molecule.torsions[bond, 1:3], sides[bond], rng_turns.uniform(-np.pi, np.pi, size=len(x))
             )
-        if "torsion_shares" in names:
-            out["torsion_shares"] = np.stack([molecule_scores.torsion_shares(run) for run in angles])
-        if any(name.startswith(("coverage", "matching")) for name in names):
-            limit = molecule_scores.threshold(*corpus, self.references)
-            near = [
-                molecule_scores.coverage_and_matching(
-                    run[: 2 * self.references], truth.test[: self.references], found.symmetries, limit
-                )
-                for run in rows
-            ]
-            out |= {name: np.array([scores[name] for scores in near]) for name in near[0]}
-        if {"energy_excess", "energy_quantiles"} & names:
-            field, usual = molecule_scores.hydrogens(self.molecule), molecule_scores.usual_energy(*corpus, USUAL)
-            energies = np.stack([field.energies(run[: self.energies]) for run in rows]) - usual
-            out["energy_excess"] = np.median(energies, axis=1)
-            out["energy_quantiles"] = np.quantile(energies, QUANTILES, axis=1).T
-        return out
+            x, energy = _chosen(x, energy, turned, scale * field.energy(turned), 0.0, rng_turns)
+        if index >= BURN_IN and (index - BURN_IN) % BETWEEN == 0:
+            out.append(x)
+    return np.stack(out, axis=1)
+
+
+def _moved(field, scale, x, energy, rng):
+    """One hybrid Monte Carlo move with unit masses: fresh momenta, leapfrog steps, Metropolis's rule."""
+    # Varied, so that no mode of vibration comes back to where it was; the fourth root keeps the acceptance about the
+    # same.
+    step = rng.uniform(0.8, 1.2) * STEP * x.shape[1] ** -0.25
+    momentum = rng.standard_normal(x.shape)
+    kinetic = 0.5 * (momentum**2).sum(axis=(1, 2))
+    new, force = x, -scale * field.gradient(x)
+    with np.errstate(over="ignore", invalid="ignore"):  # a trajectory that runs away is rejected below
+        for _ in range(LEAPFROGS):
+            momentum = momentum + 0.5 * step * force
+            new = new + step * momentum
+            force = -scale * field.gradient(new)
+            momentum = momentum + 0.5 * step * force
+        gain = kinetic - 0.5 * (momentum**2).sum(axis=(1, 2))
+        return _chosen(x, energy, new, scale * field.energy(new), gain, rng)
+
+
+def _chosen(x, energy, new, new_energy, gain, rng):
+    accepted = np.log(rng.random(len(x))) < energy - new_energy + gain  # False for NaN
+    return np.where(accepted[:, None, None], new, x), np.where(accepted, new_energy, energy)
+
+
+def _turned(x: np.ndarray, bond: np.ndarray, side: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """The atoms of `side` rotated about a bond, by an angle for each conformer (Rodrigues' formula)."""
+    origin = x[:, bond[1]][:, None]
+    axis = origin - x[:, bond[0]][:, None]
+    axis = axis / np.linalg.norm(axis, axis=-1, keepdims=True)
+    arm = x[:, side] - origin
+    cos, sin = (f(angles)[:, None, None] for f in (np.cos, np.sin))
+    along = (axis * arm).sum(axis=-1, keepdims=True)
+    out = x.copy()
+    out[:, side] = origin + arm * cos + np.cross(axis, arm) * sin + axis * along * (1 - cos)
+    return out
+
+
+def _side(full, a: int, b: int) -> np.ndarray:
+    """The atoms on b's side of the bond a–b, hydrogens included."""
+    from rdkit import Chem
+
+    cut = Chem.RWMol(full)
+    cut.RemoveBond(int(a), int(b))
+    return np.array(next(piece for piece in Chem.GetMolFrags(cut) if b in piece))
