@@ -47,6 +47,11 @@ class Regime:
     needs_take = False
     weighs = False
 
+    @property
+    def family(self) -> str:
+        """What it looks like in figures: regimes of one family share a colour, a marker and a line."""
+        return type(self).__name__
+
     def draws(self, step: Step) -> Draws:
         """How many synthetic and how many new real samples the regime asks for; one batch of n from the newest model."""
         return Draws(synthetic=step.n)
@@ -110,6 +115,10 @@ class Accumulate(Regime):
         share("fresh", self.fresh)
         share("kept", self.kept)
 
+    @property
+    def family(self):
+        return "Accumulate, fresh" if self.fresh else "Accumulate, part kept" if self.kept < 1 else "Accumulate"
+
     def starts_with(self, n):
         return portion(self.kept, n)
 
@@ -160,6 +169,10 @@ class Keep(Regime):
 
     def __post_init__(self):
         share("share", self.share)
+
+    @property
+    def family(self):
+        return "Keep" if self.redraw else "Keep, fixed"
 
     @property
     def needs_take(self):
@@ -249,6 +262,10 @@ class RealOnly(Regime):
     grow: bool = True
     accumulates = True
 
+    @property
+    def family(self):
+        return "RealOnly" if self.grow else "RealOnly, refit"
+
     def draws(self, step):
         return Draws(real=step.n if self.grow else 0)
 
@@ -279,6 +296,10 @@ class Mixture(Regime):
         total = self.alpha + self.beta + self.gamma
         if abs(total - 1) > 1e-9:
             refuse("alpha + beta + gamma", total, "weights that sum to 1")
+
+    @property
+    def family(self):
+        return "Mixture, fresh" if self.fresh else "Mixture"
 
     @property
     def needs_take(self):
