@@ -1,202 +1,152 @@
-// The explorer: the recursion of the book, computed in the reader's browser.
+// The explorer's engine: the recursion of the book, computed in the reader's browser; pure, with no page in it.
 //
-// One file, mounted two ways: `mount(element, options)` on a page of the book, `render({model, el})` as an anywidget. Regimes go
-// by the labels that lib.regimes gives them, such as "Keep(0.1, fixed)"; laws are those of lib.theory, samplers those of
-// lib.worlds.gaussian and lib.worlds.discrete. Where a regime's law needs moments only, a batch is drawn as its mean and its scatter, which is
-// exact in law and costs the same for every n; a regime that draws subsets again and again gets the points themselves.
+// Laws are those of lib.theory, samplers those of lib.worlds.gaussian and lib.worlds.discrete. Where a regime's law
+// needs moments only, a batch is drawn as its mean and its scatter, which is exact in law and costs the same for every
+// n; a regime that draws subsets again and again gets the points themselves. A regime is a plain object, its family and
+// the shares that can be moved, such as { family: "Keep", share: 0.1 }; lib/chapter/explorer.py puts in the tables from
+// lib/chapter/looks.py.
+
+import { LOOKS, RANGES } from "./tables.js";
 
 // ---------------------------------------------------------------- errors and settings
 
 export class Refused extends Error {}
 
-function refuse(setting, value, allowed) {
-  throw new Refused(`${setting}=${typeof value === "string" ? `'${value}'` : value} is not allowed: ${allowed}`);
+export function refuse(setting, value, allowed) {
+  const said = typeof value === "string" ? `'${value}'` : JSON.stringify(value);
+  throw new Refused(`${setting}=${said} is not allowed: ${allowed}`);
 }
 
-const NONE = "none"; // no second regime
+const oneOf = (names) => `one of ${names.map((name) => `'${name}'`).join(", ")}`;
+export const NONE = "none"; // no second regime
+export const SERIES = { gaussian: ["variance", "mean"], words: ["support", "diversity"] };
+const ESTIMATORS = ["mle", "unbiased"];
 
-// What can be set in each panel: whole numbers in a range, or one of a list. `t` is the generation that is looked at.
-export const SETTINGS = {
-  gaussian: {
-    a: { regime: true, start: "Replace" },
-    b: { regime: true, none: true, start: "Accumulate" },
-    estimator: { among: ["mle", "unbiased"], start: "mle" },
-    n: { least: 10, most: 1e6, start: 100 },
-    runs: { least: 2, most: 5000, start: 1000 },
-    generations: { least: 2, most: 500, start: 200 },
-    seed: { least: 0, most: 2 ** 32 - 1, start: 1 },
-    t: { least: 1, most: 500, start: 200 },
-  },
-  words: {
-    a: { regime: true, start: "Replace" },
-    b: { regime: true, none: true, start: "Accumulate" },
-    n: { least: 10, most: 1e6, start: 1000 },
-    runs: { least: 2, most: 500, start: 20 },
-    generations: { least: 2, most: 500, start: 100 },
-    seed: { least: 0, most: 2 ** 32 - 1, start: 1 },
-    t: { least: 1, most: 500, start: 100 },
-  },
-};
+// The names of a panel's settings. `t` is the generation that is looked at.
+export function namesOf(panel) {
+  return ["a", "b", ...(panel === "gaussian" ? ["estimator"] : []), ...Object.keys(RANGES[panel]), "t"];
+}
 
-function checked(name, value, rule) {
-  if (rule.regime) return rule.none && value === NONE ? NONE : label(parse(name, value));
-  if (rule.among) {
-    if (!rule.among.includes(value)) refuse(name, value, "one of " + rule.among.map((a) => `'${a}'`).join(", "));
-    return value;
-  }
+function whole(name, value, least, most) {
   const number = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
-  if (!Number.isInteger(number) || number < rule.least || number > rule.most) {
-    refuse(name, value, `a whole number from ${rule.least} to ${rule.most}`);
+  if (!Number.isInteger(number) || number < least || number > most) {
+    refuse(name, value, `a whole number from ${least} to ${most}`);
   }
   return number;
 }
 
-// All settings of a panel. What is left out has its default; what is wrong throws, or with `complain` is reported and replaced.
+// A regime, from its family and any of its shares as numbers or texts; what is left out starts as the menu does.
+export function regimeOf(name, given) {
+  const { family, ...shares } = typeof given === "string" ? { family: given } : given;
+  if (!Object.hasOwn(LOOKS, family)) refuse(name, family, oneOf(Object.keys(LOOKS)));
+  const { controls } = LOOKS[family];
+  const unknown = Object.keys(shares).find((key) => !(key in controls));
+  if (unknown) refuse(name, unknown, `a share of ${family}, ${oneOf(Object.keys(controls))}`);
+  const regime = { family };
+  for (const [key, { start, other }] of Object.entries(controls)) {
+    const value = shares[key] ?? start;
+    const share = value === "" ? NaN : Number(value);
+    if (!(share >= 0 && share <= 1) || share === other) {
+      refuse(key, value, `a share between 0 and 1${other === null ? "" : `, not ${other}`}`);
+    }
+    regime[key] = share;
+  }
+  if (newestOf(regime) < -1e-9) refuse("beta + gamma", regime.beta + regime.gamma, "shares that sum to 1 at most");
+  return regime;
+}
+
+const newestOf = ({ beta = 0, gamma = 0 }) => 1 - beta - gamma;
+export const short = (x) => String(Number(x.toPrecision(6)));
+
+// The label of a regime, as lib.regimes writes it.
+export function label(regime) {
+  const values = { ...regime, alpha: Math.max(0, newestOf(regime)) };
+  const said = LOOKS[regime.family].label.replace(/\{(\w+)\}/g, (_, name) => short(values[name]));
+  return said.replace(" fresh, 1 kept", " fresh");
+}
+
+// All settings of a panel. What is left out has its default; what is wrong throws, or with `complain` is reported and
+// replaced.
 export function settings(panel, given = {}, complain = null) {
-  if (!(panel in SETTINGS)) refuse("panel", panel, "one of 'gaussian', 'words'");
+  if (!Object.hasOwn(RANGES, panel)) refuse("panel", panel, oneOf(Object.keys(RANGES)));
   const out = {};
-  const answer = (name, work, instead) => {
+  const answer = (name, start, work) => {
     try {
-      out[name] = work();
+      out[name] = given[name] === undefined ? start : work(given[name]);
     } catch (error) {
       if (!(error instanceof Refused) || !complain) throw error;
-      out[name] = instead();
-      complain(`${error.message}. ${out[name]} is used.`);
+      out[name] = start;
+      complain(`${error.message}. ${start.family ?? start} is used.`);
     }
   };
-  for (const [name, rule] of Object.entries(SETTINGS[panel])) {
-    if (name === "t") continue;
-    answer(name, () => (given[name] === undefined ? rule.start : checked(name, given[name], rule)), () => rule.start);
+  answer("a", regimeOf("a", "Replace"), (value) => regimeOf("a", value));
+  answer("b", regimeOf("b", "Accumulate"), (value) => ((value.family ?? value) === NONE ? NONE : regimeOf("b", value)));
+  if (panel === "gaussian") {
+    answer("estimator", "mle", (value) =>
+      ESTIMATORS.includes(value) ? value : refuse("estimator", value, oneOf(ESTIMATORS)),
+    );
   }
-  const last = out.generations;
-  const t = () => (given.t === undefined ? last : checked("t", given.t, { least: 1, most: last }));
-  answer("t", t, () => last);
+  for (const [name, [least, most, start]] of Object.entries(RANGES[panel])) {
+    answer(name, start, (value) => whole(name, value, least, most));
+  }
+  answer("t", out.generations, (value) => whole("t", value, 1, out.generations));
   for (const name of Object.keys(given)) {
-    if (name in SETTINGS[panel]) continue;
-    const allowed = "one of " + Object.keys(SETTINGS[panel]).map((key) => `'${key}'`).join(", ");
-    if (!complain) refuse("setting", name, allowed);
-    complain(`setting='${name}' is not allowed: ${allowed}. It is ignored.`);
+    if (name in out) continue;
+    if (!complain) refuse("setting", name, oneOf(namesOf(panel)));
+    complain(`setting='${name}' is not allowed: ${oneOf(namesOf(panel))}. It is ignored.`);
   }
   return out;
 }
 
-// ---------------------------------------------------------------- regimes
-
-// What the menu says of each regime; the order is the menu's.
-export const REGIMES = {
-  Replace: "All old data are thrown away: n samples of the newest model.",
-  ReplaceGrown: "All old data are thrown away, but the set grows: n·t samples of the newest model.",
-  Accumulate: "Nothing is thrown away: the real data and every batch so far.",
-  AccumulateSubsample: "Everything is kept, but a fit sees only n samples drawn from it.",
-  Keep: "A share of the original real set, the rest from the newest model.",
-  FreshReal: "New real data in a fixed share, the rest from the newest model.",
-  RealOnly: "No synthetic data at all.",
-  Mixture: "The paper's general form: newest model, previous training set and original data in fixed shares.",
-};
-
-const SHARE = "(\\d*\\.?\\d+(?:e[-+]?\\d+)?)";
-const FORMS = [
-  [/^(Replace|ReplaceGrown|AccumulateSubsample)$/, () => ({})],
-  [/^(Accumulate)$/, () => ({ fresh: 0, kept: 1 })],
-  [new RegExp(`^(Accumulate)\\(${SHARE} fresh\\)$`), (f) => ({ fresh: f, kept: 1 })],
-  [new RegExp(`^(Accumulate)\\(${SHARE} kept\\)$`), (k) => ({ fresh: 0, kept: k })],
-  [new RegExp(`^(Accumulate)\\(${SHARE} fresh, ${SHARE} kept\\)$`), (f, k) => ({ fresh: f, kept: k })],
-  [new RegExp(`^(Keep)\\(${SHARE}\\)$`), (s) => ({ share: s, redraw: true })],
-  [new RegExp(`^(Keep)\\(${SHARE}, fixed\\)$`), (s) => ({ share: s, redraw: false })],
-  [new RegExp(`^(FreshReal)\\(${SHARE}\\)$`), (s) => ({ share: s })],
-  [/^(RealOnly)$/, () => ({ grow: true })],
-  [/^(RealOnly)\(refit\)$/, () => ({ grow: false })],
-  [new RegExp(`^(Mixture)\\(${SHARE}, ${SHARE}, ${SHARE}\\)$`), (a, b, c) => ({ alpha: a, beta: b, gamma: c, fresh: false })],
-  [new RegExp(`^(Mixture)\\(${SHARE}, ${SHARE}, ${SHARE}, fresh\\)$`), (a, b, c) => ({ alpha: a, beta: b, gamma: c, fresh: true })],
-];
-const EXAMPLES =
-  "Replace, ReplaceGrown, Accumulate, Accumulate(0.1 fresh, 0.5 kept), AccumulateSubsample, Keep(0.1), Keep(0.1, fixed), " +
-  "FreshReal(0.1), RealOnly, RealOnly(refit), Mixture(0.6, 0.3, 0.1), Mixture(0.6, 0.3, 0.1, fresh)";
-
-// The regime of a label, with its parameters.
-export function parse(setting, text) {
-  for (const [form, parameters] of FORMS) {
-    const found = form.exec(text);
-    if (!found) continue;
-    const regime = { name: found[1], ...parameters(...found.slice(2).map(Number)) };
-    for (const share of ["share", "fresh", "kept", "alpha", "beta", "gamma"]) {
-      if (typeof regime[share] === "number" && regime[share] > 1) refuse(share, regime[share], "a share between 0 and 1");
-    }
-    const total = regime.alpha + regime.beta + regime.gamma;
-    if (regime.name === "Mixture" && Math.abs(total - 1) > 1e-5) {
-      refuse("alpha + beta + gamma", total, "weights that sum to 1");
-    }
-    return regime;
-  }
-  return refuse(setting, text, `a regime, such as ${EXAMPLES}`);
-}
-
-const short = (x) => String(Number(x.toPrecision(6)));
-
-// The label of a regime, as lib.regimes writes it.
-export function label(r) {
-  if (r.name === "Accumulate") {
-    const said = [...(r.fresh > 0 ? [`${short(r.fresh)} fresh`] : []), ...(r.kept < 1 ? [`${short(r.kept)} kept`] : [])];
-    return said.length ? `Accumulate(${said.join(", ")})` : "Accumulate";
-  }
-  if (r.name === "Keep") return `Keep(${short(r.share)}${r.redraw ? "" : ", fixed"})`;
-  if (r.name === "FreshReal") return `FreshReal(${short(r.share)})`;
-  if (r.name === "RealOnly") return r.grow ? "RealOnly" : "RealOnly(refit)";
-  if (r.name === "Mixture") {
-    return `Mixture(${short(r.alpha)}, ${short(r.beta)}, ${short(r.gamma)}${r.fresh ? ", fresh" : ""})`;
-  }
-  return r.name;
-}
+// ---------------------------------------------------------------- what a regime asks for
 
 // A share of n as a count, halves rounded up.
 const portion = (share, n) => Math.min(n, Math.floor(share * n + 0.5));
 
-// What a regime asks for at each generation of constant set size n, in counts. `newest` and `real` are functions of t; `original`
-// and `previous` are samples redrawn from the first real set and from the training set before; `fixed` is kept from the first
-// set throughout. A share that rounds to nothing, or to everything, is refused: it is another regime than the one asked for.
+// What a regime asks for at each generation of constant set size n, in counts. `newest` and `real` are functions of t;
+// `original` and `previous` are samples redrawn from the first real set and from the training set before; `fixed` is
+// kept from the first set throughout, and `union` of it where the pool keeps everything, else −1. A share that rounds
+// to nothing, or to everything, is refused: it is another regime than the one asked for.
 export function plan(regime, n) {
-  for (const name of ["share", "fresh", "kept", "alpha", "beta", "gamma"]) {
-    const share = regime[name];
-    if (typeof share === "number" && share > 0 && share < 1 && [0, n].includes(portion(share, n))) {
+  const alpha = "beta" in regime ? { alpha: Math.max(0, newestOf(regime)) } : {};
+  for (const [name, share] of Object.entries({ ...regime, ...alpha })) {
+    if (share > 1e-9 && share < 1 - 1e-9 && [0, n].includes(portion(share, n))) {
       refuse(name, share, `a share that is at least one sample and leaves at least one out of n=${n}`);
     }
   }
   const none = () => 0;
   const base = { newest: () => n, real: none, original: 0, previous: 0, fixed: 0, union: -1, subsample: false };
-  switch (regime.name) {
-    case "Replace":
-      return base;
+  const part = portion(regime.share ?? regime.fresh ?? regime.gamma ?? 0, n);
+  const mixed = { ...base, newest: () => n - part, real: () => part };
+  switch (regime.family) {
     case "ReplaceGrown":
       return { ...base, newest: (t) => n * t };
-    case "Accumulate": {
-      const fresh = portion(regime.fresh, n);
-      return { ...base, newest: () => n - fresh, real: () => fresh, union: portion(regime.kept, n) };
-    }
+    case "Accumulate":
+    case "Accumulate, fresh":
+    case "Accumulate, part kept":
+      return { ...mixed, union: portion(regime.kept ?? 1, n) };
     case "AccumulateSubsample":
       return { ...base, subsample: true };
-    case "Keep": {
-      const kept = portion(regime.share, n);
-      if (kept === n) return { ...base, newest: none, union: n };
-      return { ...base, newest: () => n - kept, ...(regime.redraw ? { original: kept } : { fixed: kept }) };
-    }
-    case "FreshReal": {
-      const fresh = portion(regime.share, n);
-      return { ...base, newest: () => n - fresh, real: () => fresh };
-    }
+    case "Keep":
+    case "Keep, fixed":
+      if (part === n) return { ...base, newest: none, union: n };
+      return { ...base, newest: () => n - part, [regime.family === "Keep" ? "original" : "fixed"]: part };
+    case "FreshReal":
+      return mixed;
     case "RealOnly":
-      return { ...base, newest: none, real: regime.grow ? () => n : none, union: n };
-    default: {
-      const kept = portion(regime.gamma, n);
-      const copied = Math.min(portion(regime.beta, n), n - kept);
-      const rest = n - copied - kept;
-      if (kept === n && !regime.fresh) return { ...base, newest: none, union: n };
-      return {
-        ...base,
-        newest: () => rest,
-        previous: copied,
-        ...(regime.fresh ? { real: () => kept } : { original: kept }),
-      };
+      return { ...base, newest: none, real: () => n, union: n };
+    case "RealOnly, refit":
+      return { ...base, newest: none, union: n };
+    case "Mixture":
+    case "Mixture, fresh": {
+      const previous = Math.min(portion(regime.beta, n), n - part);
+      const fresh = regime.family === "Mixture, fresh";
+      if (part === n && !fresh) return { ...base, newest: none, union: n };
+      const newest = n - previous - part;
+      return { ...base, newest: () => newest, previous, ...(fresh ? { real: () => part } : { original: part }) };
     }
+    default:
+      return base;
   }
 }
 
@@ -204,80 +154,72 @@ const needsPoints = (p) => p.subsample || p.original > 0 || p.previous > 0;
 
 // ---------------------------------------------------------------- exact laws (lib.theory)
 
-// E[S_t], E[(μ_t − μ₀)²] and, where it is known in closed form, exp E[ln S_t], for t = 1 … generations, as lib.theory.gaussian has
-// them. `variance` and `error` are null where no closed form is known.
+// E[S_t], E[(μ_t − μ₀)²] and, where it is known in closed form, exp E[ln S_t], for t = 1 … generations, as
+// lib.theory.gaussian has them; null where no closed form is known.
 export function law(regime, n, generations, estimator) {
   const unbiased = estimator === "unbiased";
-  plan(regime, n); // refuses what cannot be
-  switch (regime.name) {
+  const p = plan(regime, n); // refuses what cannot be
+  const beside = (real, ...kept) => withReal(real, n, generations, unbiased, ...kept);
+  switch (regime.family) {
     case "Replace":
-      return independentFits(n, generations, unbiased, () => n);
     case "ReplaceGrown":
-      return independentFits(n, generations, unbiased, (t) => n * t);
+      return independentFits(generations, unbiased, p.newest);
     case "Accumulate":
-      return regime.fresh > 0 || regime.kept < 1
-        ? accumulateWithReal(regime, n, generations, unbiased)
-        : accumulate(n, generations, unbiased);
+    case "Accumulate, fresh":
+    case "Accumulate, part kept":
+      return accumulate(p.real(2) / n, p.union, n, generations, unbiased);
     case "AccumulateSubsample":
       return accumulateSubsample(n, generations, unbiased);
+    case "RealOnly":
+      return independentFits(generations, unbiased, (t) => n * t, false);
+    case "RealOnly, refit":
+      return independentFits(generations, unbiased, () => n, false);
+    case "FreshReal":
+      return beside(portion(regime.share, n), 1 / n, 1, (r) => 1 / r);
     case "Keep":
-      return keep(regime, n, generations, unbiased);
-    case "FreshReal": {
-      const [variance, error] = withReal(portion(regime.share, n), n, generations, unbiased, 1 / n, 1, (r) => 1 / r);
-      return { variance, error, typical: null };
+      return mixture({ beta: 0, gamma: regime.share }, n, generations, unbiased);
+    case "Keep, fixed": {
+      const r = portion(regime.share, n);
+      if (r === 0) return independentFits(generations, unbiased, () => n);
+      const gap = 1 / r - 1 / n;
+      const exact = beside(r, gap, 1 - 1 / r, () => 0);
+      return { ...exact, error: exact.error.map((d, i) => 1 / r + d - 2 * (1 - r / n) ** i * gap) };
     }
-    case "RealOnly": {
-      const size = (t) => (regime.grow ? n * t : n);
-      const series = (f) => Float64Array.from({ length: generations }, (_, i) => f(size(i + 1)));
-      return {
-        variance: series((N) => (unbiased ? 1 : 1 - 1 / N)),
-        error: series((N) => 1 / N),
-        typical: series((N) => Math.exp(logDrift(N, unbiased))),
-      };
-    }
-    default:
-      if (portion(regime.beta, n) === 0) {
-        const same = { name: regime.fresh ? "FreshReal" : "Keep", share: regime.gamma, redraw: true };
-        return { ...law(same, n, generations, estimator), typical: null };
-      }
-      if (regime.fresh && regime.gamma > 0) return { variance: null, error: null, typical: null };
+    case "Mixture":
+      return mixture(regime, n, generations, unbiased);
+    default: // a mixture with new real data
+      if (p.previous === 0) return law({ family: "FreshReal", share: regime.gamma }, n, generations, estimator);
+      if (regime.gamma > 0) return { variance: null, error: null, typical: null };
       return mixture(regime, n, generations, unbiased);
   }
 }
 
-function independentFits(n, generations, unbiased, size) {
-  const [variance, error, typical] = [0, 1, 2].map(() => new Float64Array(generations));
+// The laws from `at(t)`, which says variance, error and, where it is known, geometric mean at one generation after the
+// other.
+function course(generations, at) {
+  const rows = Array.from({ length: generations }, (_, i) => at(i + 1));
+  const [variance, error, typical] = [0, 1, 2].map((k) => Float64Array.from(rows, (row) => row[k]));
+  return { variance, error, typical: rows[0].length > 2 ? typical : null };
+}
+
+// Fits to samples of the model before, or all of them to real data.
+function independentFits(generations, unbiased, size, chained = true) {
   let [v, e, logarithm] = [1, 0, 0];
-  for (let t = 1; t <= generations; t++) {
+  return course(generations, (t) => {
     const N = size(t);
+    if (!chained) [v, e, logarithm] = [1, 0, 0];
     e += v / N;
     if (!unbiased) v *= 1 - 1 / N;
     logarithm += logDrift(N, unbiased);
-    [variance[t - 1], error[t - 1], typical[t - 1]] = [v, e, Math.exp(logarithm)];
-  }
-  return { variance, error, typical };
+    return [v, e, Math.exp(logarithm)];
+  });
 }
 
-function accumulate(n, generations, unbiased) {
-  const [variance, error] = [new Float64Array(generations), new Float64Array(generations)];
-  let [v, e] = [1, 0];
-  for (let t = 1; t <= generations; t++) {
-    e += v / (n * t * t);
-    if (!unbiased) v *= 1 - 1 / (n * t * t);
-    else if (t > 1) v *= 1 - 1 / t / (n * t - 1);
-    [variance[t - 1], error[t - 1]] = [v, e];
-  }
-  return { variance, error, typical: null };
-}
-
-function accumulateWithReal(regime, n, generations, unbiased) {
-  const [variance, error] = [new Float64Array(generations), new Float64Array(generations)];
-  const a = portion(regime.fresh, n) / n;
-  const kept = portion(regime.kept, n);
+function accumulate(a, kept, n, generations, unbiased) {
   let [v, e, total, moment] = [unbiased ? 1 : 1 - 1 / n, 1 / n, kept, 1];
   let [pooled, cross] = [kept ? 1 / kept : 0, 1 / n];
-  [variance[0], error[0]] = [v, e];
-  for (let t = 2; t <= generations; t++) {
+  return course(generations, (t) => {
+    if (t === 1) return [v, e];
     const w = n / (total + n);
     moment = (1 - w) * moment + w * ((1 - a) * (v + e) + a);
     const batch = (1 - a) ** 2 * e + ((1 - a) * v + a) / n;
@@ -285,67 +227,50 @@ function accumulateWithReal(regime, n, generations, unbiased) {
     total += n;
     pooled = cross = e;
     v = (moment - e) * (unbiased ? total / (total - 1) : 1);
-    [variance[t - 1], error[t - 1]] = [v, e];
-  }
-  return { variance, error, typical: null };
+    return [v, e];
+  });
 }
 
 function accumulateSubsample(n, generations, unbiased) {
-  const [variance, error] = [new Float64Array(generations), new Float64Array(generations)];
   const c = unbiased ? 1 : 1 - 1 / n;
   let [pooled, centre] = [1, 1 / n];
-  for (let t = 1; t <= generations; t++) {
+  return course(generations, (t) => {
     if (t > 1) {
       centre += ((c + 1 - 1 / (t - 1)) * pooled) / (n * t * t);
       pooled *= 1 + (unbiased ? 1 - 3 / t : -(3 - 1 / n) / t) / (t * n - 1);
     }
-    [variance[t - 1], error[t - 1]] = [c * pooled, centre + ((1 - 1 / t) * pooled) / n];
-  }
-  return { variance, error, typical: null };
+    return [c * pooled, centre + ((1 - 1 / t) * pooled) / n];
+  });
 }
 
 // r real samples beside n − r synthetic ones in each fit: variance, and squared distance of the mean from a centre.
 function withReal(r, n, generations, unbiased, start, keptVariance, keptSpread) {
-  const [variance, distance] = [new Float64Array(generations), new Float64Array(generations)];
   const [s, a, b] = [n - r, r / n, unbiased ? n / (n - 1) : 1];
   let [v, d] = [unbiased ? 1 : 1 - 1 / n, start];
-  [variance[0], distance[0]] = [v, d];
-  for (let t = 2; t <= generations; t++) {
+  return course(generations, (t) => {
+    if (t === 1) return [v, d];
     const now = (s ? (1 - a) ** 2 * (d + v / s) : 0) + (r ? a * a * keptSpread(r) : 0);
     v = b * (a * keptVariance + (1 - a) * (v + d) - now);
     d = now;
-    [variance[t - 1], distance[t - 1]] = [v, d];
-  }
-  return [variance, distance];
+    return [v, d];
+  });
 }
 
-function keep(regime, n, generations, unbiased) {
-  const r = portion(regime.share, n);
-  if (r === 0) return independentFits(n, generations, unbiased, () => n);
-  if (regime.redraw) {
-    const [variance, d] = withReal(r, n, generations, unbiased, 0, 1 - 1 / n, (k) => 1 / k - 1 / n);
-    return { variance, error: d.map((x) => 1 / n + x), typical: null };
-  }
-  const gap = 1 / r - 1 / n;
-  const [variance, d] = withReal(r, n, generations, unbiased, gap, 1 - 1 / r, () => 0);
-  return { variance, error: d.map((x, i) => 1 / r + x - 2 * (1 - r / n) ** i * gap), typical: null };
-}
-
-function mixture(regime, n, generations, unbiased) {
-  const { newest, previous, original } = plan(regime, n);
-  const [alpha, beta, gamma] = [newest(2) / n, previous / n, original / n];
-  const [variance, error] = [new Float64Array(generations), new Float64Array(generations)];
+function mixture({ beta, gamma }, n, generations, unbiased) {
+  const kept = portion(gamma, n) / n;
+  const copied = Math.min(portion(beta, n), n - portion(gamma, n)) / n;
   const scale = unbiased ? n / (n - 1) : 1;
-  let [v, d] = [1 - 1 / n, 0]; // the maximum likelihood variance of the set, and its mean's distance from the original mean
-  for (let t = 1; t <= generations; t++) {
-    [variance[t - 1], error[t - 1]] = [v * scale, 1 / n + d];
+  let [v, d] = [1 - 1 / n, 0]; // the variance by maximum likelihood, and the mean's distance from the original mean
+  return course(generations, () => {
+    const now = [v * scale, 1 / n + d];
     const u = (n * v) / (n - 1);
     const w = unbiased ? u : v;
-    const now = (1 - gamma) ** 2 * d + (gamma * (1 - gamma)) / n + (beta * (1 - beta) * u) / n + (alpha * w) / n;
-    v = gamma * (1 - 1 / n) + (1 - gamma) * d + beta * v + alpha * w - now;
-    d = now;
-  }
-  return { variance, error, typical: null };
+    const alpha = 1 - kept - copied;
+    const next = (1 - kept) ** 2 * d + (kept * (1 - kept) + copied * (1 - copied) * u + alpha * w) / n;
+    v = kept * (1 - 1 / n) + (1 - kept) * d + copied * v + alpha * w - next;
+    d = next;
+    return now;
+  });
 }
 
 // Expected change of ln S in one fit to N samples of the model before.
@@ -362,11 +287,11 @@ function digammaMinusLog(x) {
   return series - below + Math.log1p((y - x) / x);
 }
 
-// Expected number of words that a model can still produce, t = 1 … generations, as lib.theory.discrete has it; null where no closed
-// form is used. `words` is the table of frequencies.
+// Expected number of words that a model can still produce, t = 1 … generations, as lib.theory.discrete has it; null
+// where no closed form is used. `words` is the table of frequencies.
 export function supportLaw(regime, words, n, generations) {
   const p = plan(regime, n);
-  if (regime.name === "RealOnly" && regime.grow) {
+  if (regime.family === "RealOnly") {
     return Float64Array.from({ length: generations }, (_, i) => seen(words, n * (i + 1)));
   }
   const everything = p.union === n && p.real(2) === 0; // the first sample and what it implies, for ever
@@ -384,7 +309,8 @@ function seen(words, size) {
 
 const EXACT_BELOW = 1000; // ancestors: the chain is exact up to so many, and a normal law with exact moments above
 
-// A state is lost with probability E[(1 − q)^A], with A the number of ancestors that the newest samples have among the real ones.
+// A state is lost with probability E[(1 − q)^A], with A the number of ancestors that the newest samples have among the
+// real ones.
 function replaceSupport(words, n, generations) {
   const out = new Float64Array(generations);
   const rates = words.classes.map(([count, states]) => [-Math.log1p(-count / words.total), states]);
@@ -502,19 +428,16 @@ function bits() {
   return out;
 }
 
-// What a stream is for. Each purpose has streams of its own, one for each time it is asked for in a run, and no stream depends on how
-// much was drawn from another: where two regimes ask for the same draw, they get the same one.
+// What a stream is for. Each purpose has streams of its own, one for each time it is asked for in a run, and no stream
+// depends on how much was drawn from another: where two regimes ask for the same draw, they get the same one.
 const [REAL, SAMPLE, ROWS, SUBSET, COPIED, REAL_ROWS] = [0, 1, 2, 3, 4, 5];
 const keys = new Int32Array(24);
 
-// Begin a run. Seed, run and purpose are the state of a generator of keys; 15 rounds, as the author of sfc32 advises, take
-// neighbours apart. More runs or generations change no other number.
+// Begin a run. Seed, run and purpose are the state of a generator of keys; 15 rounds, as the author of sfc32 advises,
+// take neighbours apart. More runs or generations change no other number.
 function beginRun(seed, run) {
   for (let purpose = 0; purpose < 6; purpose++) {
-    word[0] = seed;
-    word[1] = run;
-    word[2] = purpose;
-    word[3] = 1;
+    word.set([seed, run, purpose, 1]);
     for (let i = 0; i < 15; i++) bits();
     keys.set(word, 4 * purpose);
   }
@@ -542,7 +465,8 @@ function uniform() {
 
 const below = (n) => Math.floor(uniform() * n);
 
-// The ziggurat of Marsaglia and Tsang (2000) with 128 layers, in the form of Doornik (2005), in which index and abscissa share no bits.
+// The ziggurat of Marsaglia and Tsang (2000) with 128 layers, in the form of Doornik (2005), in which index and
+// abscissa share no bits.
 const ZIGGURAT_TAIL = 3.442619855899;
 const LAYER = new Float64Array(129);
 const RATIO = new Float64Array(128);
@@ -618,7 +542,8 @@ function stirling(k) {
   return (1 / 12 - (1 / 360 - 1 / 1260 / square) / square) / (k + 1);
 }
 
-// Successes in n trials of probability p: by inversion where few are expected, else by transformed rejection (Hörmann 1993, BTRS).
+// Successes in n trials of probability p: by inversion where few are expected, else by transformed rejection (Hörmann
+// 1993, BTRS).
 function binomial(n, p) {
   if (p > 0.5) return n - binomial(n, 1 - p);
   const q = 1 - p;
@@ -677,7 +602,8 @@ function pointsPerRun(panel, p, { n, generations }, words) {
     return n + generations * (p.subsample ? 2 * n : Math.min(p.original, n - p.original) + (p.previous ? 2 * n : 0));
   }
   if (panel === "gaussian") return 0;
-  // Counts take as long as there are words that can be there: at most those that all real samples together will have shown.
+  // Counts take as long as there are words that can be there: at most those that all real samples together will have
+  // shown.
   const states = text(words).bag.length;
   const fresh = p.real(2);
   const there = seen(words, n + fresh * generations);
@@ -696,30 +622,23 @@ function affordable(panel, p, given, words) {
   return Math.min(runs, most);
 }
 
-// A simulation that can be done in slices: `advance(until)` works until that time on the clock and says whether it is done.
-// `result` holds a value for each generation and run, generation by generation.
-function job(panel, given, regime, words) {
+// A simulation that can be done in slices: `advance(until)` works until that time on the clock and says whether it is
+// done. `result` holds a value for each generation and run, generation by generation.
+export function job(panel, given, regime, words) {
+  const { generations } = given;
   const p = plan(regime, given.n);
   const runs = affordable(panel, p, given, words);
-  const result =
-    panel === "gaussian" ? gaussianResult(given.generations, runs) : wordsResult(given.generations, runs, words);
-  const [byMoments, byPoints] = panel === "gaussian" ? [momentsRun, pointsRun] : [countsRun, tokensRun];
-  const one = (needsPoints(p) ? byPoints : byMoments)(p, given, words);
-  // A few runs at a time are written to lines of their own: one by one they would touch a page of memory for every number.
-  const names = PANELS[panel].series;
-  const { generations } = given;
-  const lines = Array.from({ length: TOGETHER }, () =>
-    Object.fromEntries(names.map((name) => [name, new Float64Array(generations)])),
-  );
+  const result = { runs };
+  for (const name of SERIES[panel]) result[name] = new Float64Array(generations * runs);
+  // Whether each of the words that are shown is still there, in the first run, generation by generation.
+  if (panel === "words") result.present = new Uint8Array(generations * words.shown.length);
+  const one = (panel === "gaussian" ? gaussianRun : wordsRun)(p, given, words);
   let done = 0;
   return {
     result,
     advance(until = Infinity) {
       while (done < runs) {
-        const several = Math.min(TOGETHER, runs - done);
-        for (let k = 0; k < several; k++) one(done + k, lines[k], result);
-        for (const name of names) copyLines(lines, several, name, result[name], done, runs);
-        done += several;
+        one(done++, result);
         if (performance.now() > until) break;
       }
       return done === runs;
@@ -727,33 +646,21 @@ function job(panel, given, regime, words) {
   };
 }
 
-const TOGETHER = 8;
-
-function copyLines(lines, several, name, into, first, runs) {
-  const from = lines.map((line) => line[name]);
-  for (let t = 0, at = first; t < from[0].length; t++, at += runs) {
-    for (let k = 0; k < several; k++) into[at + k] = from[k][t];
-  }
-}
-
-// All runs of one or two regimes. Options are the settings of the panel; `regimes`, a list of labels, may stand for a and b. For
-// words, `words` is the table of frequencies. What is wrong throws. Returned: the settings, and for each regime its label, its
-// number of runs, its laws and its results (Float64Array, generations × runs).
-export function simulate(options) {
-  const { panel = "gaussian", regimes, words = null, ...rest } = options;
+// All runs of one or two regimes. Options are the settings of the panel; `regimes`, a list, may stand for a and b. For
+// words, `words` is the table of frequencies. What is wrong throws. Returned: the settings, and for each regime itself,
+// its number of runs, its laws and its results (Float64Array, generations × runs).
+export function simulate({ panel = "gaussian", regimes, words = null, ...rest }) {
   const given = settings(panel, regimes ? { a: regimes[0], b: regimes[1] ?? NONE, ...rest } : rest);
   if (panel === "words" && !words) refuse("words", words, "a table of frequencies");
-  const names = [given.a, given.b].filter((name) => name !== NONE);
-  const results = names.map((name) => {
-    const regime = parse("regime", name);
+  const results = [given.a, given.b].filter((regime) => regime !== NONE).map((regime) => {
     const work = job(panel, given, regime, words);
     work.advance();
-    return { regime: name, law: laws(panel, given, regime, words), ...work.result };
+    return { regime, law: laws(panel, given, regime, words), ...work.result };
   });
   return { settings: given, results };
 }
 
-function laws(panel, given, regime, words) {
+export function laws(panel, given, regime, words) {
   const exact = law(regime, given.n, given.generations, panel === "words" ? "mle" : given.estimator);
   // Σp(1 − p) is the variance, under maximum likelihood, of the indicators of the words: it obeys the same law.
   return panel === "words"
@@ -763,17 +670,14 @@ function laws(panel, given, regime, words) {
 
 // ---- the Gaussian. A set is its size, mean and scatter (the sum of squares about the mean).
 
-const gaussianResult = (generations, runs) => ({
-  runs,
-  variance: new Float64Array(generations * runs),
-  mean: new Float64Array(generations * runs),
-});
-
 const set = new Float64Array(3);
-const union = new Float64Array(3);
 
 function begin(into) {
   into[0] = into[1] = into[2] = 0;
+}
+
+function copy(into, from) {
+  for (let i = 0; i < 3; i++) into[i] = from[i];
 }
 
 // Merge in a batch by its size, mean and scatter (Chan, Golub and LeVeque 1983).
@@ -791,14 +695,6 @@ function addDrawn(into, size, mean, variance) {
   add(into, size, mean + shift, variance * chiSquare(size - 1));
 }
 
-// The first real set as its mean and scatter: the same in every regime, drawn into `set`.
-function firstSet(seed, run, n) {
-  beginRun(seed, run);
-  stream(REAL);
-  begin(set);
-  addDrawn(set, n, 0, 1);
-}
-
 // Merge in k of the samples of `set`, from their law given its moments (Basu's theorem, as lib.pool.Moments.take).
 function addSubset(into, from, k) {
   const [n, mean, scatter] = from;
@@ -810,47 +706,56 @@ function addSubset(into, from, k) {
   add(into, k, mean + ((n - k) / n) * z * Math.sqrt((unit * n) / (k * (n - k))), inside * unit);
 }
 
-// One run of a regime for which moments are enough.
-function momentsRun(p, { n, generations, seed, estimator }) {
+// One run. A composer has `start()`, which finds the first real set in `set`, and `next(t, m, v)`, which leaves there
+// the training set of generation t after a fit of mean m and variance v.
+function gaussianRun(p, given) {
+  const { n, generations, seed, estimator } = given;
   const less = estimator === "unbiased" ? 1 : 0;
-  const kept = p.fixed || (p.union > 0 ? p.union : 0);
-  const accumulates = p.union >= 0;
-  const keptSet = new Float64Array(3);
-  return (run, { variance, mean }) => {
-    firstSet(seed, run, n);
-    let m = set[1];
-    let v = set[2] / (n - less);
-    mean[0] = m;
-    variance[0] = v;
-    begin(keptSet);
-    if (kept) {
-      stream(SUBSET);
-      addSubset(keptSet, set, kept);
-    }
-    if (accumulates) union.set(keptSet);
-    const into = accumulates ? union : set;
-    for (let t = 2; t <= generations; t++) {
-      if (!accumulates) set.set(keptSet);
-      const newest = p.newest(t);
-      const real = p.real(t);
-      if (newest) {
-        stream(SAMPLE);
-        addDrawn(into, newest, m, v);
-      }
-      if (real) {
-        stream(REAL);
-        addDrawn(into, real, 0, 1);
-      }
-      m = into[1];
-      v = into[2] / (into[0] - less);
-      mean[t - 1] = m;
-      variance[t - 1] = v;
+  const compose = (p.subsample ? fromPool : needsPoints(p) ? fromPoints : fromMoments)(p, given);
+  return (run, { runs, variance, mean }) => {
+    beginRun(seed, run);
+    stream(REAL);
+    begin(set);
+    addDrawn(set, n, 0, 1); // the same in every regime
+    let [m, v] = [0, 1];
+    for (let t = 1, at = run; t <= generations; t++, at += runs) {
+      if (t === 2) compose.start();
+      if (t > 1) compose.next(t, m, v);
+      m = mean[at] = set[1];
+      v = variance[at] = set[2] / (set[0] - less);
     }
   };
 }
 
-// Fill rows from `start` to `end` with points of the given mean and scatter: standardised normal points do not depend on their
-// mean and scatter (Basu), so points drawn after their moments have the law of points.
+// Of a regime for which moments are enough.
+function fromMoments(p, { n }) {
+  const kept = p.fixed || (p.union > 0 ? p.union : 0);
+  const accumulates = p.union >= 0;
+  const held = new Float64Array(3); // the kept part, or the union so far
+  return {
+    start() {
+      begin(held);
+      if (kept) stream(SUBSET);
+      if (kept) addSubset(held, set, kept);
+    },
+    next(t, m, v) {
+      copy(set, held);
+      const [newest, real] = [p.newest(t), p.real(t)];
+      if (newest) {
+        stream(SAMPLE);
+        addDrawn(set, newest, m, v);
+      }
+      if (real) {
+        stream(REAL);
+        addDrawn(set, real, 0, 1);
+      }
+      if (accumulates) copy(held, set);
+    },
+  };
+}
+
+// Fill rows from `start` to `end` with points of the given mean and scatter: standardised normal points do not depend
+// on their mean and scatter (Basu), so points drawn after their moments have the law of points.
 function fillRows(rows, start, end, mean, scatter) {
   const size = end - start;
   if (size === 1) {
@@ -866,7 +771,8 @@ function fillRows(rows, start, end, mean, scatter) {
   for (let i = start; i < end; i++) rows[i] = mean + scale * (rows[i] - centre);
 }
 
-// Bring k of the first `size` rows, drawn without replacement, to the front. What is in a set does not depend on its order.
+// Bring k of the first `size` rows, drawn without replacement, to the front. What is in a set does not depend on its
+// order.
 function bringForward(rows, size, k) {
   for (let i = 0; i < k; i++) {
     const j = i + below(size - i);
@@ -889,60 +795,46 @@ function momentsOf(rows, start, end) {
   moments[2] = squares;
 }
 
-// One run of a regime that draws subsets again and again, so that the points themselves are needed.
-function pointsRun(p, { n, generations, seed, estimator }) {
-  const less = estimator === "unbiased" ? 1 : 0;
-  const original = new Float64Array(n);
-  const pool = p.subsample ? new Float64Array(n * generations) : null;
-  let previous = p.previous ? new Float64Array(n) : null;
-  let next = p.previous ? new Float64Array(n) : null;
-  const start = (run, { variance, mean }) => {
-    firstSet(seed, run, n);
-    mean[0] = set[1];
-    variance[0] = set[2] / (n - less);
-    stream(ROWS);
-    fillRows(original, 0, n, set[1], set[2]);
+// Of a regime that fits n of all points so far.
+function fromPool(p, { n, generations }) {
+  const pool = new Float64Array(n * generations);
+  return {
+    start() {
+      stream(ROWS);
+      fillRows(pool, 0, n, set[1], set[2]);
+    },
+    next(t, m, v) {
+      stream(SAMPLE);
+      begin(set);
+      addDrawn(set, n, m, v);
+      stream(ROWS);
+      fillRows(pool, n * (t - 1), n * t, set[1], set[2]);
+      stream(SUBSET);
+      bringForward(pool, n * t, n);
+      momentsOf(pool, 0, n);
+      copy(set, moments);
+    },
   };
+}
 
-  if (p.subsample) {
-    return (run, line) => {
-      start(run, line);
-      pool.set(original);
-      const { variance, mean } = line;
-      let m = mean[0];
-      let v = variance[0];
-      for (let t = 2; t <= generations; t++) {
-        stream(SAMPLE);
-        begin(set);
-        addDrawn(set, n, m, v);
-        stream(ROWS);
-        fillRows(pool, n * (t - 1), n * t, set[1], set[2]);
-        stream(SUBSET);
-        bringForward(pool, n * t, n);
-        momentsOf(pool, 0, n);
-        m = moments[1];
-        v = moments[2] / (n - less);
-        mean[t - 1] = m;
-        variance[t - 1] = v;
-      }
-    };
-  }
-
-  return (run, line) => {
-    start(run, line);
-    const { variance, mean } = line;
-    let m = mean[0];
-    let v = variance[0];
-    // Rows of the previous set are held as distances from the newest mean: they keep their digits when the variance is tiny.
-    if (previous) for (let i = 0; i < n; i++) previous[i] = original[i] - m;
-    momentsOf(original, 0, n);
-    const whole = [n, moments[1], moments[2]];
-    for (let t = 2; t <= generations; t++) {
+// Of a regime that draws again and again from the original points, or from those of the previous set. The latter are
+// held as distances from the newest mean: they keep their digits when the variance is tiny.
+function fromPoints(p, { n }) {
+  const original = new Float64Array(n);
+  let [previous, next] = p.previous ? [new Float64Array(n), new Float64Array(n)] : [null, null];
+  return {
+    start() {
+      stream(ROWS);
+      fillRows(original, 0, n, set[1], set[2]);
+      if (previous) for (let i = 0; i < n; i++) previous[i] = original[i] - set[1];
+    },
+    next(t, m, v) {
       begin(set); // as distances from m
       let filled = 0;
       if (p.original) {
         stream(SUBSET);
-        takeOriginal(original, n, p.original, whole, previous !== null);
+        bringForward(original, n, p.original);
+        momentsOf(original, 0, p.original);
         if (previous) for (let i = 0; i < p.original; i++) next[filled++] = original[i] - m;
         add(set, p.original, moments[1] - m, moments[2]);
       }
@@ -953,61 +845,28 @@ function pointsRun(p, { n, generations, seed, estimator }) {
         add(set, p.previous, moments[1], moments[2]);
         for (let i = 0; i < p.previous; i++) next[filled++] = previous[i];
       }
-      for (const [purpose, size, at, spread] of [
-        [REAL, p.real(t), -m, 1],
-        [SAMPLE, p.newest(t), 0, v],
-      ]) {
+      for (const [purpose, size, at, spread] of [[REAL, p.real(t), -m, 1], [SAMPLE, p.newest(t), 0, v]]) {
         if (!size) continue;
         stream(purpose);
         begin(moments);
         addDrawn(moments, size, at, spread);
         add(set, size, moments[1], moments[2]);
-        if (previous) {
-          stream(purpose === REAL ? REAL_ROWS : ROWS);
-          fillRows(next, filled, filled + size, moments[1], moments[2]);
-          filled += size;
-        }
+        if (!previous) continue;
+        stream(purpose === REAL ? REAL_ROWS : ROWS);
+        fillRows(next, filled, filled + size, moments[1], moments[2]);
+        filled += size;
       }
-      m += set[1];
-      v = set[2] / (n - less);
-      mean[t - 1] = m;
-      variance[t - 1] = v;
-      if (previous) {
-        for (let i = 0; i < n; i++) next[i] -= set[1];
-        [previous, next] = [next, previous];
-      }
-    }
+      if (previous) for (let i = 0; i < n; i++) next[i] -= set[1];
+      [previous, next] = [next, previous];
+      set[1] += m;
+    },
   };
-}
-
-// The moments of k of the original points, into `moments`. Where the rows are not wanted, the smaller part is drawn: what is left
-// out says as much as what is taken.
-function takeOriginal(original, n, k, whole, wantRows) {
-  if (wantRows || 2 * k <= n) {
-    bringForward(original, n, k);
-    momentsOf(original, 0, k);
-    return;
-  }
-  bringForward(original, n, n - k);
-  momentsOf(original, 0, n - k);
-  const out = n - k;
-  const gap = (moments[1] - whole[1]) * (n / k); // from the mean of the rest to that of what is left out
-  moments[2] = Math.max(0, whole[2] - moments[2] - ((out * k) / n) * gap * gap);
-  moments[1] = (n * whole[1] - out * moments[1]) / k;
-  moments[0] = k;
 }
 
 // ---- words. A model says each word as often as its training set does.
 
-const wordsResult = (generations, runs, words) => ({
-  runs,
-  support: new Float64Array(generations * runs),
-  diversity: new Float64Array(generations * runs),
-  // Whether each of the words that are shown is still there, in the first run, generation by generation.
-  present: new Uint8Array(generations * words.shown.length),
-});
-
-// Words by their rank and how often each is there; `list` names those that are, `squares` is the sum of the squared counts.
+// Words by their rank and how often each is there; `list` names those that are, `squares` is the sum of the squared
+// counts.
 class Bag {
   constructor(states) {
     this.counts = new Float64Array(states);
@@ -1046,8 +905,9 @@ class Bag {
   }
 }
 
-// Of a table: every word of the text by its rank, one after the other, and the same as a bag. Kept beside the table, which belongs
-// to whoever gave it: a notebook saves it as part of the widget's state, and would save 3 MB more with every word in it.
+// Of a table: every word of the text by its rank, one after the other, and the same as a bag. Kept beside the table,
+// which belongs to whoever gave it: a notebook saves it as part of the widget's state, and would save 3 MB more with
+// every word in it.
 const texts = new WeakMap();
 
 function text(words) {
@@ -1078,42 +938,51 @@ function spread({ list, counts, length }, into) {
   for (let i = 0; i < length; i++) into.fill(list[i], at, (at += counts[list[i]]));
 }
 
-function recorder({ bag, shown }) {
-  const share = ({ squares, size }) => squares / size / size;
-  const most = 1 - share(bag);
-  return (run, t, fitted, line, result) => {
-    line.support[t - 1] = fitted.length;
-    line.diversity[t - 1] = (1 - share(fitted)) / most;
+// One run. A composer has `start(first)` and `next(t)`, which returns the training set of generation t, each a bag.
+function wordsRun(p, given, words) {
+  const { n, generations, seed } = given;
+  const { bag, shown, ...real } = text(words);
+  const first = new Bag(bag.length);
+  const compose = (needsPoints(p) ? fromTokens : fromCounts)(p, given, { bag, ...real });
+  const same = ({ squares, size }) => squares / size / size;
+  const record = (run, t, fitted, { runs, support, diversity, present }) => {
+    support[(t - 1) * runs + run] = fitted.length;
+    diversity[(t - 1) * runs + run] = (1 - same(fitted)) / (1 - same(bag));
     if (run > 0) return;
-    shown.forEach(([rank], k) => (result.present[(t - 1) * shown.length + k] = fitted.counts[rank] > 0 ? 1 : 0));
+    shown.forEach(([rank], k) => (present[(t - 1) * shown.length + k] = fitted.counts[rank] > 0 ? 1 : 0));
   };
-}
-
-// One run of a regime for which counts are enough.
-function countsRun(p, { n, generations, seed }, words) {
-  const real = text(words);
-  const record = recorder(real);
-  const [first, kept, batch, other] = [0, 1, 2, 3].map(() => new Bag(real.bag.length));
-  const accumulates = p.union >= 0;
-  const part = accumulates ? p.union : p.fixed;
-  const each = part && part < n ? new Int32Array(n) : null;
-  return (run, line, result) => {
+  return (run, result) => {
     beginRun(seed, run);
     stream(REAL);
     first.clear();
-    drawReal(real, n, first);
-    record(run, 1, first, line, result);
-    kept.clear();
-    if (each) {
+    drawReal({ bag, ...real }, n, first);
+    record(run, 1, first, result);
+    compose.start(first);
+    for (let t = 2; t <= generations; t++) record(run, t, compose.next(t), result);
+  };
+}
+
+// Of a regime for which counts are enough.
+function fromCounts(p, { n }, real) {
+  const [kept, batch, other] = [0, 1, 2].map(() => new Bag(real.bag.length));
+  const accumulates = p.union >= 0;
+  const part = accumulates ? p.union : p.fixed;
+  const each = part && part < n ? new Int32Array(n) : null;
+  let model = null;
+  return {
+    start(first) {
+      model = first;
+      kept.clear();
+      if (part === n) first.pour(kept);
+      if (!each) return;
       stream(SUBSET);
       spread(first, each);
       bringForward(each, n, part);
       for (let i = 0; i < part; i++) kept.put(each[i], 1);
-    } else if (part) first.pour(kept);
-    let model = first;
-    for (let t = 2; t <= generations; t++) {
+    },
+    next(t) {
       const [newest, fresh] = [p.newest(t), p.real(t)];
-      const into = accumulates ? batch : model === batch ? other : batch;
+      const into = accumulates || model !== batch ? batch : other;
       into.clear();
       if (!accumulates) kept.pour(into);
       if (newest) {
@@ -1125,62 +994,53 @@ function countsRun(p, { n, generations, seed }, words) {
         drawReal(real, fresh, into);
       }
       if (accumulates) batch.pour(kept);
-      model = accumulates ? kept : into;
-      record(run, t, model, line, result);
-    }
+      return (model = accumulates ? kept : into);
+    },
   };
 }
 
-// One run of a regime that draws subsets: every word by itself.
-function tokensRun(p, { n, generations, seed }, words) {
-  const real = text(words);
-  const record = recorder(real);
-  const bag = new Bag(real.bag.length);
+// Of a regime that draws subsets: every word by itself.
+function fromTokens(p, { n, generations }, { bag, tokens }) {
+  const fitted = new Bag(bag.length);
   const original = new Int32Array(n);
   // With a pool the newest training set is its front; without one each set takes the place of the one before.
-  let train = new Int32Array(p.subsample ? n * generations : n);
-  let next = p.subsample ? null : new Int32Array(n);
-  const judge = (run, t, line, result) => {
-    bag.clear();
-    for (let i = 0; i < n; i++) bag.put(train[i], 1);
-    record(run, t, bag, line, result);
+  let [train, next] = p.subsample ? [new Int32Array(n * generations), null] : [new Int32Array(n), new Int32Array(n)];
+  const fromPool = (t) => {
+    stream(SAMPLE);
+    for (let i = 0, held = n * (t - 1); i < n; i++) train[held++] = train[below(n)];
+    stream(SUBSET);
+    bringForward(train, n * t, n);
   };
-  return (run, line, result) => {
-    beginRun(seed, run);
-    stream(REAL);
-    bag.clear();
-    drawReal(real, n, bag);
-    spread(bag, original);
-    train.set(original);
-    record(run, 1, bag, line, result);
-    for (let t = 2; t <= generations; t++) {
-      const newest = p.newest(t);
-      if (p.subsample) {
-        stream(SAMPLE);
-        for (let i = 0, held = n * (t - 1); i < newest; i++) train[held++] = train[below(n)];
-        stream(SUBSET);
-        bringForward(train, n * t, n);
-      } else {
-        let filled = 0;
-        if (p.original) {
-          stream(SUBSET);
-          bringForward(original, n, p.original);
-          for (; filled < p.original; filled++) next[filled] = original[filled];
-        }
-        stream(SAMPLE);
-        for (let i = 0; i < newest; i++) next[filled++] = train[below(n)];
-        stream(REAL);
-        for (let i = 0; i < p.real(t); i++) next[filled++] = real.tokens[below(real.tokens.length)];
-        if (p.previous) {
-          // Last, because it brings words forward in the set that the model samples from.
-          stream(COPIED);
-          bringForward(train, n, p.previous);
-          for (let i = 0; i < p.previous; i++) next[filled++] = train[i];
-        }
-        [train, next] = [next, train];
-      }
-      judge(run, t, line, result);
+  const fromParts = (t) => {
+    let filled = 0;
+    if (p.original) {
+      stream(SUBSET);
+      bringForward(original, n, p.original);
+      for (; filled < p.original; filled++) next[filled] = original[filled];
     }
+    stream(SAMPLE);
+    for (let i = p.newest(t); i > 0; i--) next[filled++] = train[below(n)];
+    stream(REAL);
+    for (let i = p.real(t); i > 0; i--) next[filled++] = tokens[below(tokens.length)];
+    if (p.previous) {
+      // Last, because it brings words forward in the set that the model samples from.
+      stream(COPIED);
+      bringForward(train, n, p.previous);
+      for (let i = 0; i < p.previous; i++) next[filled++] = train[i];
+    }
+    [train, next] = [next, train];
+  };
+  return {
+    start(first) {
+      spread(first, original);
+      train.set(original);
+    },
+    next(t) {
+      (p.subsample ? fromPool : fromParts)(t);
+      fitted.clear();
+      for (let i = 0; i < n; i++) fitted.put(train[i], 1);
+      return fitted;
+    },
   };
 }
 
@@ -1247,10 +1107,11 @@ export function summary(values, runs) {
   return { low: out[0], median: out[1], high: out[2], average: out[3] };
 }
 
-const GRID = Float64Array.from({ length: 141 }, (_, i) => -3.5 + i / 20);
+export const GRID = Float64Array.from({ length: 141 }, (_, i) => -3.5 + i / 20);
 
-// Fitted densities at one generation: the band of all runs at each point of the grid, and the medians of mean and variance.
-function densities(result, stats, t) {
+// Fitted densities at one generation: the band of all runs at each point of the grid, and the medians of mean and
+// variance.
+export function densities(result, stats, t) {
   const { runs, variance, mean } = result;
   const from = (t - 1) * runs;
   const scratch = new Float64Array(runs);

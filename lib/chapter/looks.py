@@ -144,10 +144,3 @@ def table() -> dict[str, dict[str, Any]]:
         if look.start is not None
     }
 
-
-def as_family(regime: Regime) -> dict[str, Any]:
-    """A regime as the explorer's module knows it: its family, and the shares that can be moved."""
-    look = LOOKS.get(regime.family)
-    if look is None or look.start is None:
-        refuse("regime", regime, "one of the explorer's: " + ", ".join(table()))
-    return {"family": regime.family} | {name: getattr(regime, name) for name in look.controls}

@@ -1,19 +1,10 @@
-// ---------------------------------------------------------------- the look (lib.chapter.figures)
+// The explorer's view: its controls, charts and words. `mount(element, options)` builds a panel on a page of the book,
+// `render({ model, el })` as an anywidget. Regimes look as lib/chapter/looks.py says.
 
-// Colour, marker and dashes of a regime as lib.chapter.figures has them; the second colour is for a dark ground.
-export const STYLES = {
-  Replace: { color: "#D55E00", dark: "#F07A22", marker: "o", dash: "" },
-  Accumulate: { color: "#0072B2", dark: "#45A6E0", marker: "s", dash: "" },
-  AccumulateFresh: { color: "#332288", dark: "#A99BF5", marker: "h", dash: "2 3" },
-  AccumulateSubsample: { color: "#56B4E9", dark: "#7CC8F2", marker: "D", dash: "7 4" },
-  ReplaceGrown: { color: "#E69F00", dark: "#F0B333", marker: "^", dash: "7 4" },
-  Keep: { color: "#CC79A7", dark: "#E197C0", marker: "v", dash: "9 3 2 3" },
-  FreshReal: { color: "#B8A800", dark: "#D1C233", marker: "P", dash: "2 3" },
-  RealOnly: { color: "#009E73", dark: "#2CC29A", marker: "X", dash: "9 3 2 3" },
-  Mixture: { color: "#777777", dark: "#A6A6A6", marker: "*", dash: "2 3" },
-};
-
-export const styleName = (name) => (name.startsWith("Accumulate(") ? "AccumulateFresh" : /^[A-Za-z]*/.exec(name)[0]);
+import { CSS, LOOKS } from "./tables.js";
+import {
+  GRID, NONE, Refused, SERIES, densities, job, label, laws, namesOf, refuse, settings, short, summary,
+} from "./engine.js";
 
 const MARKS = {
   o: "M-3.4,0a3.4,3.4 0 1,0 6.8,0a3.4,3.4 0 1,0 -6.8,0Z",
@@ -22,112 +13,25 @@ const MARKS = {
   D: "M0,-4.2L4.2,0L0,4.2L-4.2,0Z",
   "^": "M0,-3.8L3.7,3H-3.7Z",
   v: "M0,3.8L3.7,-3H-3.7Z",
+  "<": "M-3.8,0L3,-3.7V3.7Z",
   P: "M-1.3,-3.8H1.3V-1.3H3.8V1.3H1.3V3.8H-1.3V1.3H-3.8V-1.3H-1.3Z",
   X: "M-3.6,-1.9L-1.9,-3.6L0,-1.7L1.9,-3.6L3.6,-1.9L1.7,0L3.6,1.9L1.9,3.6L0,1.7L-1.9,3.6L-3.6,1.9L-1.7,0Z",
+  x: "M-3.6,-3L-3,-3.6L0,-0.6L3,-3.6L3.6,-3L0.6,0L3.6,3L3,3.6L0,0.6L-3,3.6L-3.6,3L-0.6,0Z",
   "*": "M0,-4.4L1.1,-1.4L4.2,-1.4L1.7,0.5L2.6,3.6L0,1.7L-2.6,3.6L-1.7,0.5L-4.2,-1.4L-1.1,-1.4Z",
 };
 
-const CSS = `
-.explorer { --ink: #222222; --soft: #565656; --grid: #e4e4e4; --edge: #767676; --ground: var(--pst-color-background, #ffffff); --card: #f6f6f6; --focus: #0b57c4;
-  color: var(--ink); background: var(--ground); color-scheme: light; font: 15px/1.45 system-ui, sans-serif; container-type: inline-size; }
-DARK { --ink: #ececec; --soft: #b9b9b9; --grid: #3a3d42; --edge: #8f949b; --ground: var(--pst-color-background, #16181c); --card: #22252a; --focus: #7fb0f5;
-  color-scheme: dark; }
-.explorer *, .explorer *::before { box-sizing: border-box; }
-.explorer fieldset { border: 1px solid var(--grid); border-radius: 6px; background: var(--card); margin: 0; padding: .35rem .75rem .6rem; min-width: 0; }
-.explorer legend { float: none; width: auto; margin: 0; padding: 0 .3rem; font-size: .95rem; font-weight: 600; color: var(--ink); }
-.explorer .controls { display: grid; grid-template-columns: minmax(0, 1fr); gap: .6rem; margin: 0 0 .6rem; }
-@container (min-width: 560px) { .explorer .controls { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
-  .explorer .controls .wide { grid-column: 1 / -1; }
-  .explorer .controls .wide .fields { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); column-gap: 1.5rem; } }
-.explorer .field { display: grid; grid-template-columns: 7.2rem minmax(0, 1fr) 4.6rem; align-items: center; gap: .5rem; min-height: 2rem; }
-.explorer .field label { font-weight: 400; margin: 0; }
-.explorer .field output { text-align: right; font-variant-numeric: tabular-nums; }
-.explorer .field.long > :nth-child(2) { grid-column: 2 / -1; }
-.explorer .field.tick { grid-template-columns: 1.4rem minmax(0, 1fr); }
-.explorer .about { margin: .1rem 0 .3rem; font-size: .86rem; line-height: 1.35; color: var(--soft); min-height: 2.4em; }
-.explorer select, .explorer input[type="number"], .explorer button { font: inherit; color: var(--ink); background: var(--ground);
-  border: 1px solid var(--edge); border-radius: 4px; padding: .2rem .45rem; max-width: 100%; min-height: 2rem; }
-.explorer select { width: 100%; }
-.explorer button { cursor: pointer; min-width: 2.4rem; }
-.explorer button:hover { border-color: var(--ink); }
-.explorer input[type="range"] { width: 100%; margin: 0; accent-color: var(--focus); min-height: 1.6rem; }
-.explorer input[type="checkbox"] { width: 1.1rem; height: 1.1rem; margin: 0; accent-color: var(--focus); }
-.explorer :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.explorer .line { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; }
-.explorer .seed { flex: 1 1 4rem; min-width: 0; width: 4rem; }
-.explorer .field .line { flex-wrap: nowrap; }
-.explorer .line button { flex: none; }
-.explorer button svg { display: block; margin: auto; fill: currentColor; }
-.explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .2rem 0; padding: 0; list-style: none; font-size: .9rem; }
-.explorer .legend li { display: flex; align-items: center; gap: .4rem; margin: 0; }
-.explorer .charts { display: grid; grid-template-columns: minmax(0, 1fr); gap: .4rem 1rem; }
-@container (min-width: 560px) { .explorer .charts.three { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
-  .explorer .charts.three > :first-child { grid-column: 1 / -1; } .explorer .charts.two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
-.explorer svg { display: block; max-width: 100%; overflow: hidden; }
-.explorer svg text { fill: var(--ink); font-size: 12px; }
-.explorer svg text.name { font-weight: 600; font-size: 13px; }
-.explorer .gridline { stroke: var(--grid); stroke-width: 1; }
-.explorer .axis { stroke: var(--edge); stroke-width: 1; }
-.explorer .law { stroke: var(--ink); stroke-width: 1.1; fill: none; }
-.explorer .typical { stroke-dasharray: 4 3; }
-.explorer .cursor { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 2; }
-.explorer .middle { fill: none; stroke-width: 2; }
-.explorer .average { fill: none; stroke-width: 1.3; stroke-dasharray: 1 3; stroke-linecap: round; }
-.explorer .single { fill: none; stroke-width: .9; opacity: .55; }
-.explorer .band { stroke: none; opacity: .2; }
-.explorer .ghost { opacity: .22; }
-.explorer .hollow { fill: var(--ground); stroke-width: 1.2; }
-.explorer .transport { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; margin: .5rem 0; padding: .5rem .75rem;
-  border: 1px solid var(--grid); border-radius: 6px; background: var(--card); }
-.explorer .transport .scrub { flex: 1 1 14rem; display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: center; gap: .5rem; }
-.explorer .transport label { margin: 0; font-variant-numeric: tabular-nums; min-width: 9.5rem; }
-.explorer .said { margin: .4rem 0; }
-.explorer .message:empty { display: none; }
-.explorer .message { margin: .4rem 0; padding: .4rem .75rem; border-left: 4px solid #b35900; background: var(--card); overflow-wrap: anywhere; }
-.explorer .note { font-size: .86rem; color: var(--soft); margin: .3rem 0; }
-.explorer .words { display: grid; grid-template-columns: minmax(0, 1fr); gap: .3rem 1.2rem; }
-@container (min-width: 560px) { .explorer .words.both { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
-.explorer .words .title { font-weight: 600; margin: .4rem 0 .2rem; }
-.explorer .words ul { display: flex; flex-wrap: wrap; gap: .1rem .55rem; margin: 0; padding: 0; list-style: none; font-size: .86rem; line-height: 1.4; }
-.explorer .words li { margin: 0; font-weight: 600; border-bottom: 2px solid transparent; }
-.explorer .words li.lost { font-weight: 400; color: var(--soft); text-decoration: line-through; }
-.explorer .words li.new { border-bottom-color: currentColor; color: var(--ink); }
-.explorer .scroll { overflow-x: auto; }
-.explorer table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; margin: .3rem 0; width: auto; color: var(--ink); background: transparent; }
-.explorer th, .explorer td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; background: transparent; color: var(--ink); }
-.explorer caption { caption-side: top; text-align: left; color: var(--soft); padding: .2rem 0; }
-.explorer summary { cursor: pointer; padding: .2rem 0; }
-@media print { .explorer .controls, .explorer .transport, .explorer .share { display: none; } }
-`;
-
-// Dark where the page says so; where it says nothing, as the reader's system does.
-const DARK = [
-  'html[data-theme="dark"] .explorer',
-  '[data-jp-theme-light="false"] .explorer',
-  'html[theme="dark"] .explorer',
-  ".vscode-dark .explorer",
-];
-const SILENT = "html:not([data-theme]):not([theme]):not(:has([data-jp-theme-light])) body:not(.vscode-light) .explorer";
-
-function styleSheet() {
-  const colours = (key) => Object.entries(STYLES).map(([name, look]) => `--${name}: ${look[key]};`).join(" ");
-  const rule = /DARK (\{[^}]*\})/.exec(CSS)[1].replace("{", `{ ${colours("dark")}`);
-  const sheet = CSS.replace(/DARK \{[^}]*\}/, `.explorer { ${colours("color")} }\n${DARK.join(", ")} ${rule}`);
-  return `${sheet}\n@media (prefers-color-scheme: dark) { ${SILENT} ${rule} }`;
-}
+// The colour of a regime; lib/chapter/explorer.py writes one for each family into the style sheet, for either ground.
+const inkOf = ({ family }) => `var(--${family.replace(/\W+/g, "-")})`;
 
 // ---------------------------------------------------------------- charts
 
-// A name no other element has. A notebook loads the module anew for each widget, so that a number alone would come twice, and a
-// label or a clip path would then mean the other widget's.
+// A name no other element has. A notebook loads the module anew for each widget, so that a number alone would come
+// twice, and a label or a clip path would then mean the other widget's.
 const LOADED = Math.random().toString(36).slice(2);
 let made = 0;
 const unique = () => `explorer-${LOADED}-${++made}`;
 
-const LEFT = 56;
-const RIGHT = 14;
-const TOP = 24;
-const BOTTOM = 36;
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 14, 24, 36]; // around what is drawn
 
 // A number as text: three digits, powers of ten where it is very small or large.
 function say(x) {
@@ -140,14 +44,8 @@ function say(x) {
   return `${Number(digits) === 1 ? "" : `${Number(digits)}·`}10${raised}`.replace("-", "−");
 }
 
-function niceStep(span, count) {
-  const raw = span / count;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  return power * [1, 2, 5, 10].find((k) => k * power >= raw * 0.999);
-}
-
 function linearTicks(low, high, count, whole = false) {
-  const step = Math.max(niceStep(high - low || 1, count), whole ? 1 : 0);
+  const step = Math.max(rounded((high - low || 1) / count), whole ? 1 : 0);
   const out = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(k * step);
   return out;
@@ -169,12 +67,9 @@ function logTicks(low, high) {
 }
 
 // The next number of the series … 1, 2, 5, 10 … at or beyond x, for the ends of an axis.
-function roundDown(x) {
+function rounded(x, down = false) {
   const power = 10 ** Math.floor(Math.log10(x));
-  return power * [5, 2, 1].find((k) => k * power <= x * 1.0001);
-}
-function roundUp(x) {
-  const power = 10 ** Math.floor(Math.log10(x));
+  if (down) return power * [5, 2, 1].find((k) => k * power <= x * 1.0001);
   return power * [1, 2, 5, 10].find((k) => k * power >= x * 0.9999);
 }
 
@@ -195,7 +90,8 @@ function axes(width, height, x, y, names) {
   for (const v of x.ticks) {
     const at = px(v).toFixed(1);
     parts.push(`<line class="axis" x1="${at}" x2="${at}" y1="${height - BOTTOM}" y2="${height - BOTTOM + 4}"/>`);
-    parts.push(`<text x="${at}" y="${height - BOTTOM + 17}" text-anchor="middle">${say(Number(v.toPrecision(6)))}</text>`);
+    const said = say(Number(v.toPrecision(6)));
+    parts.push(`<text x="${at}" y="${height - BOTTOM + 17}" text-anchor="middle">${said}</text>`);
   }
   parts.push(`<line class="axis" x1="${LEFT}" x2="${width - RIGHT}" y1="${height - BOTTOM}" y2="${height - BOTTOM}"/>`);
   parts.push(`<text class="name" x="4" y="14">${names.y}</text>`);
@@ -220,63 +116,78 @@ function bandPath(frame, xs, low, high) {
   return path(frame, xs, high) + "L" + path(frame, back, Float64Array.from(low).reverse()).slice(1) + "Z";
 }
 
-const inkOf = (curve) => `var(--${styleName(curve.regime)})`;
-
-// The lines of one regime against the generation: band, mean over runs, median with markers. `variant` marks a second regime of
-// the same kind, which has the same colour.
-function trajectory(frame, ts, stats, curve) {
-  const ink = inkOf(curve);
-  const { marker, dash } = STYLES[styleName(curve.regime)];
+// The lines of one regime against the generation: band, mean over runs, median with markers. `variant` marks a second
+// regime of the same kind, which has the same colour.
+function trajectory(frame, ts, { regime, stats, variant, average }) {
+  const ink = inkOf(regime);
+  const look = LOOKS[regime.family];
   const every = Math.max(1, Math.floor(ts.length / 8));
   let marks = "";
   for (let i = 0; i < ts.length; i += every) {
     const at = `${frame.px(ts[i]).toFixed(1)},${frame.py(stats.median[i]).toFixed(1)}`;
-    marks += curve.variant
-      ? `<path class="hollow" d="${MARKS[marker]}" transform="translate(${at})" stroke="${ink}"/>`
-      : `<path d="${MARKS[marker]}" transform="translate(${at})" fill="${ink}"/>`;
+    const paint = variant ? `class="hollow" stroke="${ink}"` : `fill="${ink}"`;
+    marks += `<path ${paint} d="${MARKS[look.marker]}" transform="translate(${at})"/>`;
   }
   return (
     `<path class="band" d="${bandPath(frame, ts, stats.low, stats.high)}" fill="${ink}"/>` +
-    (curve.average ? `<path class="average" d="${path(frame, ts, stats.average)}" stroke="${ink}"/>` : "") +
-    `<path class="middle" d="${path(frame, ts, stats.median)}" stroke="${ink}" stroke-dasharray="${curve.variant ? "5 2" : dash}"/>` +
+    (average ? `<path class="average" d="${path(frame, ts, stats.average)}" stroke="${ink}"/>` : "") +
+    middle(path(frame, ts, stats.median), regime, variant) +
     marks
   );
 }
 
-// A chart against the generation: all of it faintly, and what has happened up to generation t in full. Returns what moves t.
-function overTime(holder, width, height, range, names, curves, description) {
+function middle(d, regime, variant) {
+  const dash = variant ? "5 2" : LOOKS[regime.family].dash;
+  return `<path class="middle" d="${d}" stroke="${inkOf(regime)}" stroke-dasharray="${dash}"/>`;
+}
+
+// A drawing in its place, with the parts of it that may not leave a rectangle.
+function put(holder, { width, height, svg }, description, clips, drawn) {
+  const defined = Object.entries(clips).map(
+    ([id, [margin, wide]]) =>
+      `<clipPath id="${id}"><rect x="${LEFT - margin}" y="${TOP - margin}" width="${wide}" ` +
+      `height="${height - TOP - BOTTOM + 2 * margin}"/></clipPath>`,
+  );
+  holder.innerHTML =
+    `<svg role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">` +
+    `<defs>${defined.join("")}</defs>${svg}${drawn}</svg>`;
+  holder.firstChild.setAttribute("aria-label", description);
+}
+
+// A chart against the generation: all of it faintly, and what has happened up to generation t in full. Returns what
+// moves t.
+function overTime(holder, height, range, name, curves, description) {
+  const width = holder.clientWidth || 640;
   const generations = curves.length ? curves[0].stats.median.length : 2;
   const ts = Float64Array.from({ length: generations }, (_, i) => i + 1);
   const ticks = linearTicks(1, generations, width < 480 ? 4 : 8, true);
   if (ticks[0] > 1 && ticks[0] > 0.08 * generations) ticks.unshift(1);
-  const frame = axes(width, height, { low: 1, high: generations, ticks }, range, { x: "generation", ...names });
-  const id = unique();
-  const inside = `x="${LEFT - 5}" y="${TOP - 5}" height="${height - TOP - BOTTOM + 10}"`;
-  const drawn = curves.map((curve) => trajectory(frame, ts, curve.stats, curve)).join("");
+  const frame = axes(width, height, { low: 1, high: generations, ticks }, range, { x: "generation", y: name });
+  const [all, now] = [unique(), unique()];
+  const drawn = curves.map((curve) => trajectory(frame, ts, curve)).join("");
   let exact = "";
-  for (const curve of curves) {
-    for (const line of curve.laws) if (line) exact += `<path class="law" d="${path(frame, ts, line)}"/>`;
-    if (curve.typical) exact += `<path class="law typical" d="${path(frame, ts, curve.typical)}"/>`;
+  for (const { laws, typical } of curves) {
+    for (const line of laws) exact += `<path class="law" d="${path(frame, ts, line)}"/>`;
+    if (typical) exact += `<path class="law typical" d="${path(frame, ts, typical)}"/>`;
   }
-  holder.innerHTML =
-    `<svg role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><defs>` +
-    `<clipPath id="${id}-all"><rect ${inside} width="${width - LEFT - RIGHT + 10}"/></clipPath>` +
-    `<clipPath id="${id}-now"><rect ${inside} width="0"/></clipPath></defs>${frame.svg}` +
-    `<g class="ghost" clip-path="url(#${id}-all)">${drawn}</g><g clip-path="url(#${id}-now)">${drawn}</g>` +
-    `<g clip-path="url(#${id}-all)">${exact}</g>` +
-    `<line class="cursor" y1="${TOP}" y2="${height - BOTTOM}"/></svg>`;
-  holder.firstChild.setAttribute("aria-label", description);
-  const now = holder.querySelector(`[id="${id}-now"] rect`);
+  put(
+    holder,
+    frame,
+    description,
+    { [all]: [5, width - LEFT - RIGHT + 10], [now]: [5, 0] },
+    `<g class="ghost" clip-path="url(#${all})">${drawn}</g><g clip-path="url(#${now})">${drawn}</g>` +
+      `<g clip-path="url(#${all})">${exact}</g><line class="cursor" y1="${TOP}" y2="${height - BOTTOM}"/>`,
+  );
+  const shown = holder.querySelector(`[id="${now}"] rect`);
   const cursor = holder.querySelector(".cursor");
   return (t) => {
     const at = frame.px(t);
-    now.setAttribute("width", (at - LEFT + 10).toFixed(1));
-    cursor.setAttribute("x1", at.toFixed(1));
-    cursor.setAttribute("x2", at.toFixed(1));
+    shown.setAttribute("width", (at - LEFT + 10).toFixed(1));
+    for (const end of ["x1", "x2"]) cursor.setAttribute(end, at.toFixed(1));
   };
 }
 
-function variancePath(frame, mean, variance) {
+function densityPath(frame, mean, variance) {
   const deviation = Math.sqrt(variance);
   const xs = [];
   for (let k = -40; k <= 40; k++) xs.push(mean + (k / 10) * deviation);
@@ -286,32 +197,27 @@ function variancePath(frame, mean, variance) {
 
 const HIGHEST = 1.2; // three times the truth's density; a fit that has collapsed leaves the frame
 
-function densityChart(holder, width, height, curves, t, description) {
-  const ticks = { x: [-3, -2, -1, 0, 1, 2, 3], y: [0, 0.4, 0.8, 1.2] };
-  const x = { low: -3.5, high: 3.5, ticks: ticks.x };
-  const frame = axes(width, height, x, { low: 0, high: HIGHEST, ticks: ticks.y }, {
+function densityChart(holder, height, curves, t, description) {
+  const width = holder.clientWidth || 640;
+  const x = { low: -3.5, high: 3.5, ticks: [-3, -2, -1, 0, 1, 2, 3] };
+  const frame = axes(width, height, x, { low: 0, high: HIGHEST, ticks: [0, 0.4, 0.8, 1.2] }, {
     x: "value, in standard deviations of the truth",
     y: `fitted density, generation ${t}`,
   });
   const id = unique();
   let drawn = "";
-  for (const curve of curves) {
-    const d = densities(curve.result, curve.all, t);
-    const ink = inkOf(curve);
-    const from = (t - 1) * curve.result.runs;
-    drawn += `<path class="band" d="${bandPath(frame, GRID, d.low, d.high)}" fill="${ink}"/>`;
-    for (let r = 0; r < Math.min(5, curve.result.runs); r++) {
-      const one = variancePath(frame, curve.result.mean[from + r], curve.result.variance[from + r]);
-      drawn += `<path class="single" d="${one}" stroke="${ink}"/>`;
+  for (const { regime, result, all, variant } of curves) {
+    const d = densities(result, all, t);
+    const from = (t - 1) * result.runs;
+    drawn += `<path class="band" d="${bandPath(frame, GRID, d.low, d.high)}" fill="${inkOf(regime)}"/>`;
+    for (let k = from; k < from + Math.min(5, result.runs); k++) {
+      const one = densityPath(frame, result.mean[k], result.variance[k]);
+      drawn += `<path class="single" d="${one}" stroke="${inkOf(regime)}"/>`;
     }
-    const { dash } = STYLES[styleName(curve.regime)];
-    drawn += `<path class="middle" d="${variancePath(frame, d.mean, d.variance)}" stroke="${ink}" stroke-dasharray="${curve.variant ? "5 2" : dash}"/>`;
+    drawn += middle(densityPath(frame, d.mean, d.variance), regime, variant);
   }
-  holder.innerHTML =
-    `<svg role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><defs><clipPath id="${id}">` +
-    `<rect x="${LEFT}" y="${TOP}" width="${width - LEFT - RIGHT}" height="${height - TOP - BOTTOM}"/></clipPath></defs>` +
-    `${frame.svg}<g clip-path="url(#${id})">${drawn}<path class="law" d="${variancePath(frame, 0, 1)}"/></g></svg>`;
-  holder.firstChild.setAttribute("aria-label", description);
+  drawn += `<path class="law" d="${densityPath(frame, 0, 1)}"/>`;
+  put(holder, frame, description, { [id]: [0, width - LEFT - RIGHT] }, `<g clip-path="url(#${id})">${drawn}</g>`);
 }
 
 // A logarithmic range that holds all values and [low, high] besides, over 30 decades at most.
@@ -322,8 +228,8 @@ function logRange(lists, low, high) {
       if (value > high) high = value;
     }
   }
-  low = roundDown(Math.max(low, high * 1e-30));
-  high = roundUp(high);
+  low = rounded(Math.max(low, high * 1e-30), true);
+  high = rounded(high);
   return { low, high, log: true, ticks: logTicks(low, high) };
 }
 
@@ -340,12 +246,11 @@ function make(tag, attributes = {}, ...children) {
   return out;
 }
 
-function row(text, control, after = null, kind = "field") {
+function row(text, control, after = null) {
   control.id = unique();
-  const name = make("label", { for: control.id }, text);
-  if (kind === "field tick") return make("div", { class: kind }, control, name);
   if (after) after.setAttribute("for", control.id);
-  return make("div", { class: after ? kind : `${kind} long` }, name, control, ...(after ? [after] : []));
+  const name = make("label", { for: control.id }, text);
+  return make("div", { class: after ? "field" : "field long" }, name, control, ...(after ? [after] : []));
 }
 
 // A slider over a list of values; a value that is not in the list finds its place in it.
@@ -376,77 +281,53 @@ function slider(text, values, changed, format = (v) => v.toLocaleString("en").re
 
 const HUNDREDTHS = Array.from({ length: 101 }, (_, i) => i / 100);
 
-function tick(text, changed) {
-  const input = make("input", { type: "checkbox", onchange: changed });
-  return {
-    element: row(text, input, null, "field tick"),
-    read: () => input.checked,
-    write: (value) => (input.checked = value),
-  };
-}
-
-// The parameters of each regime: their defaults, and what they are called.
-const PARAMETERS = {
-  Accumulate: { fresh: [0, "new real share"], kept: [1, "original kept"] },
-  Keep: { share: [0.1, "share kept"], redraw: [true, "drawn anew at each generation"] },
-  FreshReal: { share: [0.1, "new real share"] },
-  RealOnly: { grow: [true, "n new real samples at each generation"] },
-  Mixture: {
-    beta: [0.3, "β, previous set"],
-    gamma: [0.1, "γ, original"],
-    fresh: [false, "γ means new real data"],
-  },
-};
-
 function regimeControls(title, swatch, optional, changed) {
-  const names = [...(optional ? [NONE] : []), ...Object.keys(REGIMES)];
+  const names = [...(optional ? [NONE] : []), ...Object.keys(LOOKS)];
   const menu = make("select", {}, ...names.map((name) => make("option", { value: name }, name)));
   const about = make("p", { class: "about" });
   const holder = make("div");
   about.id = unique();
   menu.setAttribute("aria-describedby", about.id);
-  let parameters = {};
-  const build = (regime) => {
-    parameters = {};
-    const asked = Object.entries(PARAMETERS[regime.name] ?? {});
-    for (const [key, [start, text]] of asked) {
-      const control = typeof start === "boolean" ? tick(text, changed) : slider(text, HUNDREDTHS, moved(key), (v) => short(v));
-      control.write(regime[key] ?? start);
-      parameters[key] = control;
+  let shares = {};
+  const build = (family, regime = {}) => {
+    menu.value = family;
+    shares = {};
+    for (const [key, { text, start, other }] of Object.entries(LOOKS[family]?.controls ?? {})) {
+      shares[key] = slider(text, HUNDREDTHS.filter((value) => value !== other), moved(key), short);
+      shares[key].write(regime[key] ?? start);
     }
-    holder.replaceChildren(...asked.map(([key]) => parameters[key].element));
-    about.textContent = REGIMES[regime.name] ?? "No second regime to compare with.";
+    holder.replaceChildren(...Object.values(shares).map((share) => share.element));
+    about.textContent = LOOKS[family]?.about ?? "No second regime to compare with.";
   };
-  // The shares of the mixture sum to 1, and what β and γ leave goes to the newest model: if one grows too large the other gives way.
+  // The shares of a mixture sum to 1, and what β and γ leave goes to the newest model: if one grows too large the other
+  // gives way.
   const moved = (key) => () => {
-    if (menu.value === "Mixture" && parameters.beta.read() + parameters.gamma.read() > 1) {
-      const other = key === "beta" ? "gamma" : "beta";
-      parameters[other].write(Math.round(100 * (1 - parameters[key].read())) / 100);
-    }
+    const other = { beta: "gamma", gamma: "beta" }[key];
+    const rest = Math.round(100 * (1 - shares[key].read())) / 100;
+    if (other && shares[other].read() > rest) shares[other].write(rest);
     changed();
   };
   menu.addEventListener("change", () => {
-    build({ name: menu.value });
+    build(menu.value);
     changed();
   });
   const read = () => {
     if (menu.value === NONE) return NONE;
-    const regime = { name: menu.value };
-    for (const [key, control] of Object.entries(parameters)) regime[key] = control.read();
-    if (regime.name === "Mixture") regime.alpha = Number((1 - regime.beta - regime.gamma).toFixed(6));
-    return label(regime);
+    const chosen = Object.entries(shares).map(([key, share]) => [key, share.read()]);
+    return { family: menu.value, ...Object.fromEntries(chosen) };
   };
   return {
     element: make("fieldset", {}, make("legend", {}, swatch, ` ${title}`), row("regime", menu), about, holder),
     read,
-    write(name) {
-      if (read() === name && about.textContent) return; // a slider that is being moved stays as it is
-      const regime = name === NONE ? { name: NONE } : parse("regime", name);
-      menu.value = regime.name;
-      build(regime);
+    write(regime) {
+      if (same(read(), regime) && about.textContent) return; // a slider that is being moved stays as it is
+      build(regime.family ?? NONE, regime);
     },
   };
 }
+
+// Whether two settings are equal: numbers, words and regimes, whose shares stand in one order.
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 // ---------------------------------------------------------------- the two panels
 
@@ -455,182 +336,171 @@ const series = (least, most, steps = [1, 2, 5]) => {
   for (let power = 1; power <= most; power *= 10) for (const k of steps) out.push(k * power);
   return out.filter((v) => v >= least && v <= most);
 };
+const SIZES = series(10, 1e6, [1, 1.5, 2, 3, 5, 7]);
 const GENERATIONS = [2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 500];
 
+const told = {
+  median: (name) => (c, i) => say(c.all[name].median[i]),
+  band: (name) => (c, i) => `${say(c.all[name].low[i])} to ${say(c.all[name].high[i])}`,
+  mean: (name) => (c, i) => say(c.all[name].average[i]),
+  law: (name, f = (v) => v) => (c, i) => (c.law[name] ? say(f(c.law[name][i])) : "not known"),
+};
+const extremes = (lists) => [
+  lists.reduce((least, list) => list.reduce((a, b) => Math.min(a, b), least), Infinity),
+  lists.reduce((most, list) => list.reduce((a, b) => Math.max(a, b), most), -Infinity),
+];
+
+// Of each panel: its charts against the generation, with the laws that are drawn and the range of the axis; what is
+// drawn of the generation that is looked at; what is said of it; and the columns of the table.
 const PANELS = {
   gaussian: {
-    series: ["variance", "mean"],
-    sizes: series(10, 1e6, [1, 1.5, 2, 3, 5, 7]),
+    name: "the Gaussian",
     runs: series(10, 5000),
     keys:
-      "Thick: the median over runs, and in the density the fit that has the medians of mean and variance. Band: 5 to 95% of runs. " +
-      "Dotted: the mean over runs. Thin, in the colour of the text: the exact law, that is, the mean of the variance, the root mean " +
-      "square of the drift on both sides, and the true density; dashed, where it is known, the geometric mean of the variance. Thin " +
-      "and coloured, in the density: the first five runs.",
+      "Thick: the median over runs, and in the density the fit that has the medians of mean and variance. Band: " +
+      "5 to 95% of runs. Dotted: the mean over runs. Thin, in the colour of the text: the exact law, that is, " +
+      "the mean of the variance, the root mean square of the drift on both sides, and the true density; dashed, " +
+      "where it is known, the geometric mean of the variance. Thin and coloured, in the density: the first five " +
+      "runs.",
     layout: "charts three",
-    draw(holders, wide, narrow, curves, settled) {
-      const variance = curves.map((c) => ({
-        ...c,
-        stats: c.all.variance,
-        laws: [c.law.variance],
-        typical: c.law.typical,
+    charts: [
+      {
+        score: "variance",
+        height: 250,
+        name: "variance of the fit (truth = 1)",
+        about: "Variance of the fit against the generation, logarithmic.",
         average: true,
-      }));
-      const lists = variance.flatMap((c) => [c.stats.low, c.stats.high, c.law.variance ?? [], c.law.typical ?? []]);
-      const spread = overTime(
-        holders[0],
-        wide,
-        250,
-        logRange(lists, 0.5, 2),
-        { y: "variance of the fit (truth = 1)" },
-        variance,
-        `Variance of the fit against the generation, logarithmic. ${settled("variance")}`,
-      );
-      const mean = curves.map((c) => {
-        const root = c.law.error?.map(Math.sqrt);
-        return { ...c, stats: c.all.mean, laws: root ? [root, root.map((v) => -v)] : [] };
-      });
-      let most = 0.1;
-      for (const c of mean) {
-        for (const list of [c.stats.low, c.stats.high, ...c.laws]) for (const v of list) most = Math.max(most, Math.abs(v));
-      }
-      const high = roundUp(most * 1.02);
-      const drift = overTime(
-        holders[1],
-        narrow,
-        230,
-        { low: -high, high, ticks: linearTicks(-high, high, 5) },
-        { y: "drift of the mean (in σ of the truth)" },
-        mean,
-        `Drift of the fitted mean against the generation. ${settled("mean")}`,
-      );
-      return [spread, drift];
+        laws: (law) => [law.variance],
+        range: (lists) => logRange(lists, 0.5, 2),
+      },
+      {
+        score: "mean",
+        height: 230,
+        name: "drift of the mean (in σ of the truth)",
+        about: "Drift of the fitted mean against the generation.",
+        laws: ({ error }) => (error ? [error.map(Math.sqrt), error.map((e) => -Math.sqrt(e))] : []),
+        range(lists) {
+          const [low, high] = extremes(lists);
+          const most = rounded(1.02 * Math.max(0.1, -low, high));
+          return { low: -most, high: most, ticks: linearTicks(-most, most, 5) };
+        },
+      },
+    ],
+    at([, , holder], curves, t, said) {
+      densityChart(holder, 230, curves, t, `Fitted densities at generation ${t}, against the true one. ${said}`);
     },
-    at(holders, narrow, curves, t, said) {
-      densityChart(holders[2], narrow, 230, curves, t, `Fitted densities at generation ${t}, against the true one. ${said}`);
-    },
-    charts: 3,
-    sentence(curve, t) {
-      const { median, low, high } = curve.all.variance;
-      const exact = curve.law.variance;
-      const drift = curve.result.mean.subarray((t - 1) * curve.result.runs, t * curve.result.runs);
-      const root = Math.sqrt(drift.reduce((sum, m) => sum + m * m, 0) / drift.length);
+    sentence(curve, i) {
+      const { runs, mean } = curve.result;
+      const drift = mean.subarray(i * runs, (i + 1) * runs);
+      const root = Math.sqrt(drift.reduce((sum, m) => sum + m * m, 0) / runs);
+      const exact = told.law("variance")(curve, i);
       return (
-        `${curve.regime}: median variance ${say(median[t - 1])} of the truth's (5 to 95% of ${curve.result.runs} runs: ` +
-        `${say(low[t - 1])} to ${say(high[t - 1])})${exact ? `, exact mean ${say(exact[t - 1])}` : ", no closed form known"}; ` +
-        `the mean is off by ${say(root)} σ (root mean square${curve.law.error ? `, exactly ${say(Math.sqrt(curve.law.error[t - 1]))}` : ""}).`
+        `${curve.name}: median variance ${told.median("variance")(curve, i)} of the truth's ` +
+        `(5 to 95% of ${runs} runs: ${told.band("variance")(curve, i)})` +
+        `${curve.law.variance ? `, exact mean ${exact}` : ", no closed form known"}; ` +
+        `the mean is off by ${say(root)} σ (root mean square` +
+        `${curve.law.error ? `, exactly ${told.law("error", Math.sqrt)(curve, i)}` : ""}).`
       );
     },
-    head: ["median variance", "5 to 95%", "mean", "exact mean", "median drift", "5 to 95%", "exact r.m.s."],
-    row(curve, t) {
-      const { variance, mean } = curve.all;
-      const [v, e] = [curve.law.variance, curve.law.error];
-      const band = (s) => `${say(s.low[t - 1])} to ${say(s.high[t - 1])}`;
-      return [
-        say(variance.median[t - 1]),
-        band(variance),
-        say(variance.average[t - 1]),
-        v ? say(v[t - 1]) : "not known",
-        say(mean.median[t - 1]),
-        band(mean),
-        e ? say(Math.sqrt(e[t - 1])) : "not known",
-      ];
-    },
+    columns: [
+      ["median variance", told.median("variance")],
+      ["5 to 95%", told.band("variance")],
+      ["mean", told.mean("variance")],
+      ["exact mean", told.law("variance")],
+      ["median drift", told.median("mean")],
+      ["5 to 95%", told.band("mean")],
+      ["exact r.m.s.", told.law("error", Math.sqrt)],
+    ],
   },
   words: {
-    series: ["support", "diversity"],
-    sizes: series(10, 1e6, [1, 1.5, 2, 3, 5, 7]),
+    name: "words",
     runs: series(2, 500),
     keys:
-      "Thick: the median over runs. Band: 5 to 95% of runs. Dotted: the mean over runs. Thin, in the colour of the text: the exact law of the mean. For the " +
-      "number of words it is known here when everything is thrown away, when everything is kept and for real data; diversity has one " +
-      "nearly everywhere.",
+      "Thick: the median over runs. Band: 5 to 95% of runs. Dotted: the mean over runs. Thin, in the colour of " +
+      "the text: the exact law of the mean. For the number of words it is known here when everything is thrown " +
+      "away, when everything is kept and for real data; diversity has one nearly everywhere.",
     layout: "charts two",
-    draw(holders, wide, narrow, curves, settled) {
-      const support = curves.map((c) => ({ ...c, stats: c.all.support, laws: [c.law.support], average: true }));
-      const lists = support.flatMap((c) => [c.stats.low, c.stats.high, c.law.support ?? []]);
-      const [low, high] = [Math.min(...lists.map((l) => Math.min(...l))), Math.max(...lists.map((l) => Math.max(...l)))];
-      const range = curves.length ? logRange(lists, Math.max(1, low), Math.max(high, 1.5 * low)) : logRange([], 1, 1000);
-      const left = overTime(
-        holders[0],
-        narrow,
-        240,
-        range,
-        { y: "words a model can still say" },
-        support,
-        `Number of words that a model can still say against the generation, logarithmic. ${settled("support")}`,
-      );
-      const diversity = curves.map((c) => ({ ...c, stats: c.all.diversity, laws: [c.law.diversity], average: true }));
-      const right = overTime(
-        holders[1],
-        narrow,
-        240,
-        { low: 0, high: 1.1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] },
-        { y: "diversity (truth = 1)" },
-        diversity,
-        `Diversity, the chance that two words differ, against the generation. ${settled("diversity")}`,
-      );
-      return [left, right];
-    },
-    at(holders, narrow, curves, t, said, words) {
-      for (const [k, curve] of curves.entries()) {
-        const present = (rank, g) => g < 1 || curve.result.present[(g - 1) * words.shown.length + rank] > 0;
+    charts: [
+      {
+        score: "support",
+        height: 240,
+        name: "words a model can still say",
+        about: "Number of words that a model can still say against the generation, logarithmic.",
+        average: true,
+        laws: (law) => [law.support],
+        range(lists) {
+          const [low, high] = lists.length ? extremes(lists) : [1, 1000];
+          return logRange([], Math.max(1, low), Math.max(high, 1.5 * low));
+        },
+      },
+      {
+        score: "diversity",
+        height: 240,
+        name: "diversity (truth = 1)",
+        about: "Diversity, the chance that two words differ, against the generation.",
+        average: true,
+        laws: (law) => [law.diversity],
+        range: () => ({ low: 0, high: 1.1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] }),
+      },
+    ],
+    at([, , ...holders], curves, t, said, words) {
+      holders.forEach((holder, k) => {
+        const curve = curves[k];
+        if (!curve) return holder.replaceChildren();
         const list = make("ul");
         words.shown.forEach(([, name], rank) => {
-          const [there, before] = [present(rank, t), present(rank, t - 1)];
+          const [there, before] = [isThere(curve, words, rank, t), isThere(curve, words, rank, t - 1)];
           const kind = there ? null : before ? "lost new" : "lost";
-          list.append(make("li", kind ? { class: kind } : {}, there ? name : make("del", {}, name)));
+          list.append(make("li", { class: kind }, there ? name : make("del", {}, name)));
         });
-        const left = words.shown.filter((_, rank) => present(rank, t)).length;
-        const title = `${curve.regime}, first run: ${left} of ${words.shown.length}`;
-        holders[2 + k].replaceChildren(make("p", { class: "title" }, swatch(curve.regime), ` ${title}`), list);
-      }
-      for (let k = curves.length; k < 2; k++) holders[2 + k].replaceChildren();
-      holders[2].parentElement.classList.toggle("both", curves.length > 1);
+        const title = `${curve.name}, first run: ${left(curve, words, t)} of ${words.shown.length}`;
+        return holder.replaceChildren(make("p", { class: "title" }, swatch(curve.regime), ` ${title}`), list);
+      });
+      holders[0].parentElement.classList.toggle("both", curves.length > 1);
     },
-    charts: 2,
-    sentence(curve, t, words) {
-      const { median, low, high } = curve.all.support;
-      const exact = curve.law.support;
-      const there = (k, g) => curve.result.present[(g - 1) * words.shown.length + k] > 0;
-      const lost = words.shown.filter((_, k) => (t > 1 ? there(k, t - 1) : true) && !there(k, t)).map(([, name]) => name);
-      const news = lost.length ? `, lost at this generation: ${lost.slice(0, 4).join(", ")}${lost.length > 4 ? " …" : ""}` : "";
+    sentence(curve, i, words) {
+      const lost = words.shown
+        .filter((_, k) => isThere(curve, words, k, i) && !isThere(curve, words, k, i + 1))
+        .map(([, name]) => name);
+      const news = `, lost at this generation: ${lost.slice(0, 4).join(", ")}${lost.length > 4 ? " …" : ""}`;
+      const exact = told.law("support")(curve, i);
       return (
-        `${curve.regime}: a model can still say a median of ${say(median[t - 1])} words (5 to 95% of ${curve.result.runs} runs: ` +
-        `${say(low[t - 1])} to ${say(high[t - 1])}${exact ? `; exact mean ${say(exact[t - 1])}` : ""}); ` +
-        `${words.shown.filter((_, k) => there(k, t)).length} of the ${words.shown.length} words shown are left in the first run${news}.`
+        `${curve.name}: a model can still say a median of ${told.median("support")(curve, i)} words ` +
+        `(5 to 95% of ${curve.result.runs} runs: ${told.band("support")(curve, i)}` +
+        `${curve.law.support ? `; exact mean ${exact}` : ""}); ` +
+        `${left(curve, words, i + 1)} of the ${words.shown.length} words shown are left in the first run` +
+        `${lost.length ? news : ""}.`
       );
     },
-    head: ["median words", "5 to 95%", "mean", "exact mean", "median diversity", "mean", "exact mean"],
-    row(curve, t) {
-      const { support, diversity } = curve.all;
-      const exact = (list) => (list ? say(list[t - 1]) : "not known");
-      return [
-        say(support.median[t - 1]),
-        `${say(support.low[t - 1])} to ${say(support.high[t - 1])}`,
-        say(support.average[t - 1]),
-        exact(curve.law.support),
-        say(diversity.median[t - 1]),
-        say(diversity.average[t - 1]),
-        exact(curve.law.diversity),
-      ];
-    },
+    columns: [
+      ["median words", told.median("support")],
+      ["5 to 95%", told.band("support")],
+      ["mean", told.mean("support")],
+      ["exact mean", told.law("support")],
+      ["median diversity", told.median("diversity")],
+      ["mean", told.mean("diversity")],
+      ["exact mean", told.law("diversity")],
+    ],
   },
 };
 
-function swatch(name) {
+// Whether the first run can still say a word that is shown at generation t; before the first, all can be.
+function isThere({ result }, { shown }, k, t) {
+  return t < 1 || result.present[(t - 1) * shown.length + k] > 0;
+}
+
+const left = (curve, words, t) => words.shown.filter((_, k) => isThere(curve, words, k, t)).length;
+
+function swatch(regime) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("width", 30);
-  svg.setAttribute("height", 12);
-  svg.setAttribute("aria-hidden", "true");
+  for (const [name, value] of [["width", 30], ["height", 12], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
   svg.style.display = "inline-block";
-  if (name !== NONE) {
-    const { marker, dash } = STYLES[styleName(name)];
-    const ink = `var(--${styleName(name)})`;
-    svg.innerHTML =
-      `<path d="M1,6H29" style="stroke:${ink}" stroke-width="2" stroke-dasharray="${dash}"/>` +
-      `<path d="${MARKS[marker]}" style="fill:${ink}" transform="translate(15,6)"/>`;
-  }
+  if (regime === NONE) return svg;
+  const { marker, dash } = LOOKS[regime.family];
+  const ink = inkOf(regime);
+  svg.innerHTML =
+    `<path d="M1,6H29" style="stroke:${ink}" stroke-width="2" stroke-dasharray="${dash}"/>` +
+    `<path d="${MARKS[marker]}" style="fill:${ink}" transform="translate(15,6)"/>`;
   return svg;
 }
 
@@ -645,7 +515,8 @@ const ICONS = {
 };
 
 function named(button, name) {
-  button.innerHTML = `<svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
+  const size = 'width="16" height="16" viewBox="0 0 16 16"';
+  button.innerHTML = `<svg ${size} aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
   for (const attribute of ["aria-label", "title"]) button.setAttribute(attribute, name);
   return button;
 }
@@ -658,57 +529,60 @@ function lawSwatch(kind) {
 
 // ---------------------------------------------------------------- mounting
 
-const READDRESSED = "explorer-readdressed"; // a panel has changed the page's address, which holds the state of all of them
+const READDRESSED = "explorer-readdressed"; // a panel has changed the page's address, which holds the state of all
 const SLICE = 60; // milliseconds of work before the page gets its turn
 
-// Build a panel in `element`, in place of what is there. Options: `panel` ("gaussian" or "words"), `settings`, `words` (the table of
-// frequencies), `link` (keep the state in the address of the page), `onchange` (called with the settings after a change).
-// Returns a handle with get(), set(settings), destroy(), and the milliseconds of the last redraw.
+// Build a panel in `element`, in place of what is there. Options: `panel` ("gaussian" or "words"), `settings`, `words`
+// (the table of frequencies), `link` (keep the state in the address of the page), `onchange` (called with the settings
+// after a change). Returns a handle with get(), set(settings), destroy(), and which regimes the last change computed
+// anew.
 export function mount(element, options = {}) {
   const { panel = "gaussian", words = null, link = false, onchange = null } = options;
   let problems = [];
   const complain = (text) => problems.push(text);
   let state = settings(panel, options.settings ?? {}, complain);
-  if (panel === "words" && !words) refuse("words", words, "a table of frequencies");
   const kind = PANELS[panel];
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-  const own = panel === "words" ? "words." : "";
-  const timing = { compute: 0, draw: 0, computed: [] };
+  const isWords = panel === "words";
+  const own = isWords ? "words." : ""; // before its settings in the address
+  if (isWords && !words) refuse("words", words, "a table of frequencies");
 
   // ---- what is on the page
   const slots = { a: make("span"), b: make("span") };
-  const changed = () => schedule();
   const controls = {
-    a: regimeControls("First regime", slots.a, false, changed),
-    b: regimeControls("Second regime", slots.b, true, changed),
-    n: slider("samples n", kind.sizes, changed),
-    runs: slider("runs", kind.runs, changed),
-    generations: slider("generations", GENERATIONS, changed),
+    a: regimeControls("First regime", slots.a, false, schedule),
+    b: regimeControls("Second regime", slots.b, true, schedule),
+    n: slider("samples n", SIZES, schedule),
+    runs: slider("runs", kind.runs, schedule),
+    generations: slider("generations", GENERATIONS, schedule),
   };
-  if (panel === "gaussian") {
+  if (!isWords) {
     const menu = make(
       "select",
-      { onchange: changed },
+      { onchange: schedule },
       make("option", { value: "mle" }, "MLE: 1/N"),
       make("option", { value: "unbiased" }, "unbiased: 1/(N−1)"),
     );
     controls.estimator = { element: row("estimator", menu), read: () => menu.value, write: (v) => (menu.value = v) };
   }
-  const seed = make("input", { type: "number", class: "seed", min: 0, max: 2 ** 32 - 1, step: 1, onchange: changed });
+  const seed = make("input", { type: "number", class: "seed", min: 0, max: 2 ** 32 - 1, step: 1, onchange: schedule });
   controls.seed = { read: () => seed.value, write: (value) => (seed.value = value) };
-  const redraw = () => set({ seed: (state.seed + 1) % 2 ** 32 });
-  const seedRow = row("seed", make("span", { class: "line" }));
-  const seedLine = seedRow.querySelector(".line");
-  seedLine.removeAttribute("id");
-  seed.id = seedRow.querySelector("label").getAttribute("for");
-  seedLine.append(seed, make("button", { type: "button", onclick: redraw }, "Draw again"));
-  const rest = ["n", "runs", "generations", "estimator"].filter((key) => controls[key]).map((key) => controls[key].element);
+  const seedRow = row("seed", seed);
+  const drawAgain = () => set({ seed: (state.seed + 1) % 2 ** 32 });
+  const again = make("button", { type: "button", onclick: drawAgain }, "Draw again");
+  seedRow.append(make("span", { class: "line" }, seed, again));
+  const rest = ["n", "runs", "generations", "estimator"].flatMap((key) => controls[key]?.element ?? []);
   const form = make(
     "form",
     { class: "controls", onsubmit: (event) => event.preventDefault() },
     controls.a.element,
     controls.b.element,
-    make("fieldset", { class: "wide" }, make("legend", {}, "Samples and runs"), make("div", { class: "fields" }, ...rest, seedRow)),
+    make(
+      "fieldset",
+      { class: "wide" },
+      make("legend", {}, "Samples and runs"),
+      make("div", { class: "fields" }, ...rest, seedRow),
+    ),
   );
 
   const scrub = make("input", { type: "range", min: 1, step: 1, oninput: () => moveTo(Number(scrub.value)) });
@@ -728,21 +602,21 @@ export function mount(element, options = {}) {
     scrubRow,
   );
   const legend = make("ul", { class: "legend" });
-  const holders = Array.from({ length: panel === "words" ? 4 : 3 }, () => make("div"));
-  const charts = make("div", { class: kind.layout }, ...holders.slice(0, kind.charts));
-  const lists = panel === "words" ? [make("div", { class: "words" }, ...holders.slice(2))] : [];
+  const holders = Array.from({ length: isWords ? 4 : 3 }, () => make("div"));
+  const charts = make("div", { class: kind.layout }, ...(isWords ? holders.slice(0, 2) : holders));
+  const lists = isWords ? [make("div", { class: "words" }, ...holders.slice(2))] : [];
   const said = make("p", { class: "said", role: "status", "aria-live": "polite" });
   const message = make("p", { class: "message", role: "alert" });
-  const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Numbers of the figure" });
-  const details = make("details", { ontoggle: () => fillTable() }, make("summary", {}, "The numbers as a table"), table);
+  const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Numbers: ${kind.name}` });
+  const details = make("details", { ontoggle: fillTable }, make("summary", {}, "The numbers as a table"), table);
   const address = make("a", { href: "#" }, "Link to this state");
   const copied = make("span", { role: "status" });
   const copy = make("button", { type: "button", onclick: () => copyLink() }, "Copy link");
   const share = link ? [make("p", { class: "line share" }, address, copy, copied)] : [];
   const root = make(
     "section",
-    { class: "explorer", "aria-label": panel === "words" ? "Explorer: words" : "Explorer: the Gaussian" },
-    make("style", {}, styleSheet()),
+    { class: "explorer", "aria-label": `Explorer: ${kind.name}` },
+    make("style", {}, CSS),
     form,
     message,
     transport,
@@ -773,39 +647,51 @@ export function mount(element, options = {}) {
 
   let frame = 0;
   function schedule() {
-    if (!frame) {
-      frame = requestAnimationFrame(() => {
-        frame = 0;
-        problems = [];
-        state = settings(panel, readControls(), complain);
-        update();
-      });
-    }
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      become(readControls());
+    });
   }
 
-  function set(given, said = []) {
-    problems = [...said];
+  function set(given) {
     const whole = { ...state, ...given };
     if (given.t === undefined && (state.t === state.generations || whole.t > whole.generations)) delete whole.t;
-    state = settings(panel, whole, complain);
+    become(whole);
+  }
+
+  function become(given) {
+    problems = [];
+    state = settings(panel, given, complain);
     update();
   }
 
-  // What the address says of this panel; nothing if it is an anchor of the page.
-  function fromAddress() {
+  // What the address says: of each panel its settings, of a regime the family and, after a dot, its shares.
+  function inAddress() {
     const text = window.location.hash.slice(1);
+    return new URLSearchParams(text.includes("=") ? text : ""); // else it is an anchor of the page
+  }
+
+  const isOwn = (key) => (own ? key.startsWith(own) : !key.startsWith("words."));
+
+  function fromAddress() {
     const given = {};
-    if (!text.includes("=")) return given;
-    for (const [key, value] of new URLSearchParams(text)) {
-      if (own ? key.startsWith(own) : !key.includes(".")) given[key.slice(own.length)] = value;
+    for (const [key, value] of inAddress()) {
+      if (!isOwn(key)) continue;
+      const [name, share = "family"] = key.slice(own.length).split(".");
+      if (name === "a" || name === "b") given[name] = { ...given[name], [share]: value };
+      else given[key.slice(own.length)] = value;
     }
     return given;
   }
 
   function hash() {
-    const text = window.location.hash.slice(1);
-    const all = new URLSearchParams(text.includes("=") ? text : "");
-    for (const key of Object.keys(state)) all.set(own + key, state[key]);
+    const all = inAddress();
+    for (const key of [...all.keys()].filter(isOwn)) all.delete(key);
+    for (const [name, value] of Object.entries(state)) {
+      const { family = value, ...shares } = Object(value);
+      all.set(own + name, family);
+      for (const [key, share] of Object.entries(shares)) if (value.family) all.set(`${own}${name}.${key}`, share);
+    }
     return `#${all}`;
   }
 
@@ -839,53 +725,51 @@ export function mount(element, options = {}) {
   // ---- computing, in slices; what is known already is not computed again
   let known = new Map();
   let curves = [];
+  let computed = [];
   let round = 0;
 
   function update(first = false) {
     pause();
     show();
-    const began = performance.now();
     const mine = ++round;
     const next = new Map();
-    const pending = [];
-    for (const name of [state.a, state.b]) {
-      if (name === NONE) continue;
-      const key = [name, state.n, state.runs, state.generations, state.seed, state.estimator].join("|");
-      if (next.has(key)) continue;
+    for (const regime of [state.a, state.b]) {
+      if (regime === NONE) continue;
+      const key = JSON.stringify([regime, state.n, state.runs, state.generations, state.seed, state.estimator]);
       try {
-        const regime = parse("regime", name);
-        next.set(key, known.get(key) ?? { regime: name, law: laws(panel, state, regime, words), job: job(panel, state, regime, words) });
-        pending.push(next.get(key));
+        const entry = { regime, name: label(regime) };
+        const work = () => ({ law: laws(panel, state, regime, words), job: job(panel, state, regime, words) });
+        next.set(key, next.get(key) ?? known.get(key) ?? { ...entry, ...work() });
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        problems.push(`${name} is not drawn. ${error.message}.`);
+        problems.push(`${label(regime)} is not drawn. ${error.message}.`);
       }
     }
     known = next;
-    timing.computed = pending.filter((entry) => entry.job).map((entry) => entry.regime);
+    const pending = [...next.values()];
+    computed = pending.filter((entry) => entry.job).map((entry) => entry.name);
     const work = () => {
       if (mine !== round) return;
       const until = performance.now() + SLICE;
       for (const entry of pending) {
-        if (entry.job && !entry.job.advance(until)) {
+        if (!entry.job) continue;
+        if (!entry.job.advance(until)) {
           root.setAttribute("aria-busy", "true");
           setTimeout(work, 0);
           return;
         }
-        if (entry.job) {
-          entry.result = entry.job.result;
-          entry.all = Object.fromEntries(kind.series.map((s) => [s, summary(entry.result[s], entry.result.runs)]));
-          delete entry.job;
-        }
+        const result = (entry.result = entry.job.result);
+        entry.all = Object.fromEntries(SERIES[panel].map((s) => [s, summary(result[s], result.runs)]));
+        delete entry.job;
       }
-      for (const { regime, result } of pending) {
+      for (const { name, result } of pending) {
         if (result.runs === state.runs) continue;
-        problems.push(`${regime} draws every sample by itself, which takes long at this n: ${result.runs} runs instead of ${state.runs}.`);
+        const instead = `${result.runs} runs instead of ${state.runs}`;
+        problems.push(`${name} draws every sample by itself, which takes long at this n: ${instead}.`);
       }
       root.removeAttribute("aria-busy");
       curves = pending;
-      curves.forEach((c, k) => (c.variant = k > 0 && styleName(c.regime) === styleName(curves[0].regime)));
-      timing.compute = performance.now() - began;
+      curves.forEach((c, k) => (c.variant = k > 0 && inkOf(c.regime) === inkOf(curves[0].regime)));
       draw();
       if (!first) tell();
     };
@@ -895,24 +779,29 @@ export function mount(element, options = {}) {
   // ---- drawing
   let movers = [];
   let width = 0;
-  const settledAt = (name) =>
-    curves
-      .map((c) => `${c.regime}: median ${say(c.all[name].median.at(-1))} at generation ${state.generations}.`)
-      .join(" ");
 
   function draw() {
-    const began = performance.now();
     width = charts.clientWidth || 640;
-    const narrow = holders[1].clientWidth || width;
-    movers = kind.draw(holders, width, narrow, curves, settledAt);
+    movers = kind.charts.map((chart, k) => {
+      const lines = curves.map(({ regime, variant, all, law }) => {
+        const exact = chart.laws(law).filter((line) => line);
+        const typical = chart.score === "variance" ? law.typical : null;
+        return { regime, variant, stats: all[chart.score], laws: exact, typical, average: chart.average };
+      });
+      const lists = lines.flatMap((l) => [l.stats.low, l.stats.high, ...l.laws, ...(l.typical ? [l.typical] : [])]);
+      const last = curves.map(
+        (c) => `${c.name}: median ${say(c.all[chart.score].median.at(-1))} at generation ${state.generations}.`,
+      );
+      const description = [chart.about, ...last].join(" ");
+      return overTime(holders[k], chart.height, chart.range(lists), chart.name, lines, description);
+    });
     legend.replaceChildren(
-      ...curves.map((c) => make("li", {}, swatch(c.regime), `${c.regime}${c.variant ? " (dashed, hollow)" : ""}`)),
+      ...curves.map((c) => make("li", {}, swatch(c.regime), `${c.name}${c.variant ? " (dashed, hollow)" : ""}`)),
       make("li", {}, lawSwatch("law"), "exact law"),
       ...(curves.some((c) => c.law.typical) ? [make("li", {}, lawSwatch("law typical"), "exact geometric mean")] : []),
     );
     message.textContent = problems.join(" ");
     moveTo(state.t, false);
-    timing.draw = performance.now() - began;
   }
 
   function moveTo(t, tells = true) {
@@ -921,8 +810,8 @@ export function mount(element, options = {}) {
     scrub.setAttribute("aria-valuetext", `generation ${state.t} of ${state.generations}`);
     scrubLabel.textContent = `generation ${state.t} of ${state.generations}`;
     for (const move of movers) move(state.t);
-    const text = curves.map((c) => kind.sentence(c, state.t, words)).join(" ");
-    kind.at(holders, holders[2].clientWidth || width, curves, state.t, timer ? "" : text, words);
+    const text = curves.map((c) => kind.sentence(c, state.t - 1, words)).join(" ");
+    kind.at(holders, curves, state.t, timer ? "" : text, words);
     if (!timer) {
       said.textContent = curves.length ? `Generation ${state.t}, n = ${state.n}. ${text}` : "Nothing to draw.";
       fillTable();
@@ -933,17 +822,19 @@ export function mount(element, options = {}) {
   function fillTable() {
     if (!details.open) return;
     const last = state.generations;
-    const shown = [...new Set([1, ...[0.1, 0.25, 0.5, 0.75, 1].map((f) => Math.max(1, Math.round(f * last))), state.t])];
+    const parts = [0.1, 0.25, 0.5, 0.75, 1].map((part) => Math.max(1, Math.round(part * last)));
+    const shown = [...new Set([1, ...parts, state.t])];
     const body = make("tbody");
     for (const t of shown.sort((p, q) => p - q)) {
       for (const curve of curves) {
-        const cells = kind.row(curve, t).map((text) => make("td", {}, text));
-        body.append(make("tr", {}, make("th", { scope: "row" }, `${t}, ${curve.regime}`), ...cells));
+        const cells = kind.columns.map(([, tell]) => make("td", {}, tell(curve, t - 1)));
+        body.append(make("tr", {}, make("th", { scope: "row" }, `${t}, ${curve.name}`), ...cells));
       }
     }
-    const head = ["generation, regime", ...kind.head].map((text) => make("th", { scope: "col" }, text));
+    const names = ["generation, regime", ...kind.columns.map(([name]) => name)];
+    const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
     const caption = `n = ${state.n}, seed ${state.seed}${state.estimator ? `, estimator ${state.estimator}` : ""}`;
-    table.replaceChildren(make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...head)), body));
+    table.replaceChildren(make("table", {}, make("caption", {}, caption), make("thead", {}, head), body));
   }
 
   // ---- playing: never unasked, and in ten jumps instead of a movement for readers who want less motion
@@ -986,8 +877,8 @@ export function mount(element, options = {}) {
 
   return {
     get: () => ({ ...state }),
-    set: (given) => set(given),
-    timing,
+    set,
+    computed: () => computed,
     destroy() {
       pause();
       round++;
@@ -1005,7 +896,7 @@ export function mount(element, options = {}) {
 // As an anywidget: the traits of lib.chapter.explorer.Explorer are the settings, in both directions.
 function render({ model, el }) {
   const panel = model.get("panel");
-  const names = Object.keys(SETTINGS[panel]);
+  const names = namesOf(panel);
   const given = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
   const handle = mount(el, {
     panel,
@@ -1016,8 +907,8 @@ function render({ model, el }) {
       model.save_changes();
     },
   });
-  // A change of several settings is announced one by one, and what lies between belongs to no state: wait until all are there. Then
-  // only what differs is passed on, so that the generation that is looked at follows their number here too.
+  // A change of several settings is announced one by one, and what lies between belongs to no state: wait until all are
+  // there. Then only what differs is passed on, so that the generation that is looked at follows their number here too.
   let waiting = false;
   const follow = () => {
     if (waiting) return;
@@ -1025,13 +916,13 @@ function render({ model, el }) {
     queueMicrotask(() => {
       waiting = false;
       const now = handle.get();
-      const news = Object.entries(given()).filter(([name, value]) => now[name] !== value);
+      const news = Object.entries(given()).filter(([name, value]) => !same(now[name], value));
       if (!ended && news.length) handle.set(Object.fromEntries(news));
     });
   };
   for (const name of names) model.on(`change:${name}`, follow);
-  // A notebook takes plain keys for commands wherever the focus is not in a text field: an arrow on a slider would go to the next
-  // cell, and d d would delete this one. It may listen on its way down to the control, hence the window.
+  // A notebook takes plain keys for commands wherever the focus is not in a text field: an arrow on a slider would go
+  // to the next cell, and d d would delete this one. It may listen on its way down to the control, hence the window.
   const own = (event) => {
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
     if (plain && event.composedPath().includes(el)) event.stopPropagation();
