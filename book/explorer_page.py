@@ -160,10 +160,10 @@ def place(name, alt, caption, head, rows):
 
 def module():
     """The module and the few lines that mount it, as a script of the page."""
-    from lib.chapter.explorer import MODULE, word_table
+    from lib.chapter import explorer
 
-    table = json.dumps(word_table(), separators=(",", ":"))
-    script = MODULE.read_text(encoding="utf-8") + (
+    table = json.dumps(explorer.word_table(), separators=(",", ":"))
+    script = explorer.module() + (
         "\n// The page itself: what stands there without JavaScript gives way to the panels.\n"
         f"const table = {table};\n"
         "for (const [panel, words] of Object.entries({ gaussian: null, words: table })) {\n"
@@ -174,5 +174,5 @@ def module():
     fence = "`" * 6
     for sign in ("</script", "<!--", fence):
         if sign in script:
-            raise ValueError(f"{MODULE.name} cannot stand in a page: it contains {sign}")
+            raise ValueError(f"the explorer's module cannot stand in a page: it contains {sign}")
     return f'{fence}{{raw}} html\n<script type="module">\n{script}</script>\n{fence}'

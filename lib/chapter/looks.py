@@ -121,12 +121,13 @@ def register(family: str, look: Look) -> None:
 
 def look_of(what: Any) -> Look:
     """The look of a family, of a regime, or of data of one regime, which carry its family as a coordinate."""
-    if isinstance(what, str) and what not in LOOKS:
-        refuse("family", what, "one of " + ", ".join(LOOKS) + ", or one that looks.register has entered")
     if isinstance(what, str):
+        if what not in LOOKS:
+            refuse("family", what, "one of " + ", ".join(LOOKS) + ", or one that looks.register has entered")
         return LOOKS[what]
-    family = what.family if isinstance(what, Regime) else what.coords["family"].item() if "family" in what.coords else ""
-    return LOOKS.get(family, NEUTRAL)
+    if isinstance(what, Regime):
+        return LOOKS.get(what.family, NEUTRAL)
+    return LOOKS.get(what.coords["family"].item(), NEUTRAL) if "family" in what.coords else NEUTRAL
 
 
 def table() -> dict[str, dict[str, Any]]:
@@ -143,4 +144,3 @@ def table() -> dict[str, dict[str, Any]]:
         for family, look in LOOKS.items()
         if look.start is not None
     }
-

@@ -769,7 +769,8 @@ export function mount(element, options = {}) {
       }
       root.removeAttribute("aria-busy");
       curves = pending;
-      curves.forEach((c, k) => (c.variant = k > 0 && inkOf(c.regime) === inkOf(curves[0].regime)));
+      const colour = ({ regime }) => LOOKS[regime.family].color;
+      curves.forEach((c, k) => (c.variant = k > 0 && colour(c) === colour(curves[0])));
       draw();
       if (!first) tell();
     };
