@@ -10,11 +10,16 @@ import { LOOKS, RANGES } from "./tables.js";
 
 // ---------------------------------------------------------------- errors and settings
 
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(setting, value, allowed) {
+    const said = typeof value === "string" ? `'${value}'` : JSON.stringify(value);
+    super(`${setting}=${said} is not allowed: ${allowed}`);
+    this.setting = setting;
+  }
+}
 
-export function refuse(setting, value, allowed) {
-  const said = typeof value === "string" ? `'${value}'` : JSON.stringify(value);
-  throw new Refused(`${setting}=${said} is not allowed: ${allowed}`);
+export function refuse(...reason) {
+  throw new Refused(...reason);
 }
 
 const oneOf = (names) => `one of ${names.map((name) => `'${name}'`).join(", ")}`;

@@ -92,14 +92,14 @@ def word_table(shown: int = SHOWN) -> dict[str, Any]:
     }
 
 
-def _plain(regime: Any, _widget: Any = None) -> Any:
+def as_plain(regime: Any, _widget: Any = None) -> Any:
     """A regime as the module knows it: its family, and the shares that can be moved."""
     if regime == NONE:
         return NONE
     return {"family": regime.family} | {name: getattr(regime, name) for name in looks.LOOKS[regime.family].controls}
 
 
-def _regime(plain: Any, _widget: Any = None) -> Any:
+def as_regime(plain: Any, _widget: Any = None) -> Any:
     """The regime that the module means."""
     if plain == NONE:
         return NONE
@@ -127,8 +127,8 @@ class Explorer(anywidget.AnyWidget):
     _esm = module()
 
     panel = traitlets.Unicode("gaussian").tag(sync=True)
-    a = traitlets.Any(Replace()).tag(sync=True, to_json=_plain, from_json=_regime)
-    b = traitlets.Any(Accumulate()).tag(sync=True, to_json=_plain, from_json=_regime)
+    a = traitlets.Any(Replace()).tag(sync=True, to_json=as_plain, from_json=as_regime)
+    b = traitlets.Any(Accumulate()).tag(sync=True, to_json=as_plain, from_json=as_regime)
     estimator = traitlets.Any("mle").tag(sync=True)
     n = traitlets.Any().tag(sync=True)
     runs = traitlets.Any().tag(sync=True)
