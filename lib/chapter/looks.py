@@ -111,11 +111,10 @@ _DASHES = {"-": "", "--": "7 4", ":": "2 3", "-.": "9 3 2 3"}
 
 
 def register(family: str, look: Look) -> None:
-    """Enter the look of a family of one's own. Entering the same again changes nothing; another's look is refused."""
+    """Enter the look of a family of one's own; a colour and a line style that another family has are refused."""
     for other, theirs in LOOKS.items():
-        same = (look.color.lower(), look.line) == (theirs.color.lower(), theirs.line)
-        if (other == family and look != theirs) or (other != family and same):
-            refuse("look", family, f"a colour with a line style of its own; this is {other}'s")
+        if other != family and (look.color.lower(), look.line) == (theirs.color.lower(), theirs.line):
+            refuse("look", (look.color, look.line), f"a colour and a line style that are not both {other}'s")
     LOOKS[family] = look
 
 
