@@ -685,14 +685,13 @@ export function mount(element, options = {}) {
   }
 
   function hash() {
-    const all = inAddress();
-    for (const key of [...all.keys()].filter(isOwn)) all.delete(key);
-    for (const [name, value] of Object.entries(state)) {
-      const { family = value, ...shares } = Object(value);
-      all.set(own + name, family);
-      for (const [key, share] of Object.entries(shares)) if (value.family) all.set(`${own}${name}.${key}`, share);
-    }
-    return `#${all}`;
+    const mine = Object.entries(state).flatMap(([name, value]) => {
+      if (!value.family) return [[own + name, value]];
+      const { family, ...shares } = value;
+      return [[own + name, family], ...Object.entries(shares).map(([key, share]) => [`${own}${name}.${key}`, share])];
+    });
+    const others = [...inAddress()].filter(([key]) => !isOwn(key));
+    return `#${new URLSearchParams(isWords ? [...others, ...mine] : [...mine, ...others])}`;
   }
 
   let later = 0;
@@ -860,7 +859,8 @@ export function mount(element, options = {}) {
   }
 
   const resized = new ResizeObserver(() => {
-    if (Math.abs((charts.clientWidth || 640) - width) > 1) draw();
+    // While numbers are computed there is nothing to draw yet, and it will be drawn at this width.
+    if (!root.hasAttribute("aria-busy") && Math.abs((charts.clientWidth || 640) - width) > 1) draw();
   });
   const readdressed = () => {
     const given = fromAddress();
