@@ -30,7 +30,7 @@ def fill(text, static):
 
 
 def simulated(panel, world, **asked):
-    """Both regimes that the explorer starts with, by the book's own recursion; the regimes, the settings and the data."""
+    """The two regimes that the explorer starts with, its settings, and what the book's own recursion finds."""
     from lib.chapter.explorer import RANGES
     from lib.recursion import recurse
     from lib.regimes import Accumulate, Replace
@@ -62,8 +62,8 @@ def gaussian(static):
         static,
         charts,
         "Two panels over the generations. Left, the variance of the fit on a logarithmic axis: it falls under Replace "
-        "and stays near the truth under Accumulate. Right, the drift of the mean: its band widens under Replace and stays "
-        "narrow under Accumulate.",
+        "and stays near the truth under Accumulate. Right, the drift of the mean: its band widens under Replace and "
+        "stays narrow under Accumulate.",
         f"{told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact laws, of the "
         "mean of the variance and of the root mean square of the drift. The controls need JavaScript.",
         "median variance",

@@ -1,8 +1,8 @@
-"""The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and on Colab and as part of a page.
+"""The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and as part of a page.
 
 Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds.gaussian` and
-`lib.worlds.discrete` do and has the laws of `lib.theory`, and `view.js`, which shows it. Here is what they cannot have by
-themselves: the table of regimes, the word frequencies, and the settings as traits.
+`lib.worlds.discrete` do and has the laws of `lib.theory`, and `view.js`, which shows it. Here is what they cannot have
+by themselves: the table of regimes, the word frequencies, and the settings as traits.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def _style_sheet() -> str:
 
 @cache
 def module() -> str:
-    """The one module of the page and the widget: its tables and parts, one after the other. A page that is opened from a
-    folder may import nothing."""
+    """The one module of the page and the widget: its tables and parts, one after the other. A page that is opened from
+    a folder may import nothing."""
     tables = {"LOOKS": looks.table(), "RANGES": RANGES, "CSS": _style_sheet()}
     given = [f"const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in tables.items()]
     parts = (path.read_text(encoding="utf-8") for path in PARTS)
@@ -73,9 +73,9 @@ def module() -> str:
 def word_table(shown: int = SHOWN) -> dict[str, Any]:
     """The word frequencies of the embedded Wikipedia text, in the form the module reads.
 
-    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`, pairs
-    (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts by falling
-    frequency, so ranks and classes together give every frequency.
+    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`,
+    pairs (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts
+    by falling frequency, so ranks and classes together give every frequency.
     """
     counts = word_counts()
     ordered = list(counts)

@@ -46,7 +46,7 @@ def use() -> None:
 
 
 def style(what: Any) -> dict[str, Any]:
-    """Colour, marker and line style of a regime: of its family, such as "Keep", of the regime itself, or of data of it."""
+    """Colour, marker and line style of a regime, named by its family, such as "Keep", itself, or data of it."""
     look = look_of(what)
     return {"color": look.color, "marker": look.marker, "linestyle": look.line}
 
@@ -64,8 +64,8 @@ def trajectory(
 ) -> None:
     """Draw one regime's score against the generation: median (or mean) over runs, a band, the exact law.
 
-    `values` has dims (generation, run) and scalar coordinates `regime` and `family`, as recursion leaves them. `band` is a
-    pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None.
+    `values` has dims (generation, run) and scalar coordinates `regime` and `family`, as recursion leaves them. `band`
+    is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None.
     """
     look = style(values) | look
     t = values["generation"].values
@@ -127,8 +127,8 @@ ELEMENTS = {"C": "#444444", "N": "#0072B2", "O": "#D55E00"}
 def overlay(
     ax: plt.Axes, positions: np.ndarray, bonds: np.ndarray, elements: tuple[str, ...], frame: tuple[int, int, int]
 ) -> None:
-    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame` in
-    one plane: the middle one at the origin and the last on the axis."""
+    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame`
+    in one plane: the middle one at the origin and the last on the axis."""
     laid = _laid(positions, *frame)
     for a, b in bonds:
         gaps = np.full((len(laid), 1, 3), np.nan)

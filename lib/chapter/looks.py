@@ -27,9 +27,9 @@ from lib.regimes import (
 class Look:
     """Colour, marker and line style as matplotlib names them; `dark` is the colour on a dark ground.
 
-    A family that the explorer offers also has `start`, the regime that its menu starts with; `label`, what `str(regime)`
-    says of its parameters; `about`, what the menu says; and `controls`, for each share that can be moved its name and the
-    end of its range that belongs to another family, or None.
+    A family that the explorer offers also has `start`, the regime that its menu starts with; `label`, what
+    `str(regime)` says of its parameters; `about`, what the menu says; and `controls`, for each share that can be moved
+    its name and the end of its range that belongs to another family, or None.
     """
 
     color: str

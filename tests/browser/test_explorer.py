@@ -1,4 +1,4 @@
-"""The explorer in a browser: what a reader does with it on its page, and as a widget. Its numbers are tested under node."""
+"""The explorer in a browser: what a reader does with it on its page and as a widget; node tests its numbers."""
 
 import base64
 from itertools import pairwise
@@ -142,7 +142,8 @@ def test_a_regime_that_cannot_be_is_named_and_the_other_drawn(open_explorer):
 def test_everything_works_from_the_keyboard(open_explorer):
     page = open_explorer()
     order = page.evaluate(
-        "[...document.querySelectorAll('.explorer-gaussian :is(select, input, button, a, summary)')].map(e => e.tabIndex)"
+        """[...document.querySelectorAll('.explorer-gaussian :is(select, input, button, a, summary)')]
+             .map(e => e.tabIndex)"""
     )
     assert len(order) > 12 and set(order) == {0}
     page.locator(".explorer-gaussian select").first.focus()
@@ -154,7 +155,8 @@ def test_everything_works_from_the_keyboard(open_explorer):
         page.keyboard.press("Tab")
         reached.add(
             page.evaluate(
-                "(document.activeElement.labels?.[0] ?? document.activeElement).textContent || document.activeElement.ariaLabel"
+                """(document.activeElement.labels?.[0] ?? document.activeElement).textContent
+                     || document.activeElement.ariaLabel"""
             )
         )
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -202,7 +204,8 @@ def test_nothing_moves_unasked_and_less_where_less_is_wanted(open_explorer, moti
     assert state(page)["t"] == 100
     page.evaluate(
         """window.seen = []; const input = document.querySelector('.explorer-gaussian .scrub input');
-           new MutationObserver(() => { const t = Number(input.value); if (window.seen.at(-1) !== t) window.seen.push(t); })
+           const note = (t) => { if (window.seen.at(-1) !== t) window.seen.push(t); };
+           new MutationObserver(() => note(Number(input.value)))
              .observe(input, { attributes: true, attributeFilter: ['aria-valuetext'] });"""
     )
     panel.get_by_role("button", name="Play").click()
@@ -296,7 +299,11 @@ def test_what_is_known_is_not_computed_again(open_explorer):
 WIDGET = """async ([code, number, values]) => {
   const heard = {}, saved = [];
   const model = { get: (name) => values[name], save_changes: () => saved.push({ ...values }),
-    set(name, value) { const old = values[name]; values[name] = value; if (old !== value) (heard[name] ?? []).forEach(f => f()); },
+    set(name, value) {
+      const old = values[name];
+      values[name] = value;
+      if (old !== value) (heard[name] ?? []).forEach(f => f());
+    },
     on(event, f) { (heard[event.slice(7)] ??= []).push(f); },
     off(event, f) { heard[event.slice(7)] = heard[event.slice(7)].filter(g => g !== f); } };
   const { default: module } = await import(`data:text/javascript;base64,${code}#${number}`);
@@ -372,7 +379,8 @@ def test_two_widgets_share_no_name(widget):
     second.get_by_text("samples n", exact=True).click()
     assert second.evaluate("e => e.contains(document.activeElement)")
     # What has happened up to the generation that is looked at is drawn in full, in each widget up to its own.
-    full = "e => e.querySelector(e.querySelectorAll('svg[role=img] > g')[1].getAttribute('clip-path').slice(4, -1) + ' rect').width.baseVal.value"
+    full = """e => { const clip = e.querySelectorAll('svg[role=img] > g')[1].getAttribute('clip-path').slice(4, -1);
+                     return e.querySelector(clip + ' rect').width.baseVal.value; }"""
     assert second.evaluate(full) < first.evaluate(full) / 2
 
 
@@ -380,7 +388,8 @@ def test_keys_meant_for_a_widget_are_no_commands_of_the_notebook(widget):
     place, page = widget()
     page.evaluate(
         """window.commands = [];
-           for (const early of [true, false]) document.addEventListener('keydown', (e) => commands.push(e.key), early);"""
+           for (const early of [true, false])
+             document.addEventListener('keydown', (e) => commands.push(e.key), early);"""
     )
     slider, seed = place.get_by_label("samples n"), place.locator(".seed")
     before = slider.input_value()

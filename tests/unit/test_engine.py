@@ -1,9 +1,9 @@
 """The explorer's engine, under node: its laws against lib.theory, its numbers against lib's own samplers.
 
-Seeds were fixed before the first look. Laws of the Gaussian: 5000 runs, |z| < 4 for each mean, about 1000 of them and many
-strongly correlated; laws of the words about 320 more. One z exceeds 4 by chance with probability 6·10⁻⁵, so for a fresh
-choice of seeds a correct engine fails somewhere with probability below 8%. Two-sample and sampler tests: about 280
-p-values, each above 10⁻⁵: below 3·10⁻³.
+Seeds were fixed before the first look. Laws of the Gaussian: 5000 runs, |z| < 4 for each mean, about 1000 of them and
+many strongly correlated; laws of the words about 320 more. One z exceeds 4 by chance with probability 6·10⁻⁵, so for a
+fresh choice of seeds a correct engine fails somewhere with probability below 8%. Two-sample and sampler tests: about
+280 p-values, each above 10⁻⁵: below 3·10⁻³.
 """
 
 import base64
@@ -70,7 +70,8 @@ SMALL_TRUTH = np.repeat([count for count, _ in SMALL["classes"]], [words for _, 
 RUNNER = """
 import { createInterface } from "node:readline";
 const module = await import(process.argv[2]);
-const out = (_, x) => ArrayBuffer.isView(x) ? { floats: Buffer.from(Float64Array.from(x).buffer).toString("base64") } : x;
+const text = (x) => Buffer.from(Float64Array.from(x).buffer).toString("base64");
+const out = (_, x) => ArrayBuffer.isView(x) ? { floats: text(x) } : x;
 const into = (_, x) => x?.floats ? new Float64Array(Uint8Array.from(Buffer.from(x.floats, "base64")).buffer) : x;
 for await (const line of createInterface({ input: process.stdin })) {
   const [name, ...given] = JSON.parse(line, into);
@@ -201,7 +202,7 @@ def test_means_follow_the_laws_for_a_million_samples(engine, regime):
 
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
 def test_distributions_are_those_of_the_library(engine, estimator):
-    """Variance and mean at the last generation, and how both moved since the second: a run's law, not its ends' alone."""
+    """Variance and mean at the last generation, and how both moved since the second: the law of whole runs."""
     regimes = [*REGIMES, NO_LAW]
     if estimator == "unbiased":
         regimes = [Replace(), Keep(0.3), Mixture(0.5, 0.3, 0.2), AccumulateSubsample()]

@@ -1,4 +1,4 @@
-"""The explorer's Python side: regimes as the module knows them, settings refused by name, the table of words, the page."""
+"""The explorer's Python side: regimes as the module knows them, settings refused by name, words, the page."""
 
 import json
 import re
