@@ -181,6 +181,9 @@ def test_asked_for_one_chapter_nothing_else_is_started(tmp_path, monkeypatch, ro
 
 
 def test_the_commands_of_a_reader_import_nothing_heavy(root):
-    code = "import sys; sys.path.insert(0, 'book'); import make; print(sorted({'torch', 'scipy', 'sphinx'} & set(sys.modules)))"
+    code = (
+        "import sys; sys.path.insert(0, 'book'); import make; print(sorted({'torch', 'scipy', 'sphinx'} & "
+        "set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
