@@ -3,11 +3,12 @@
 Results travel in three ways:
 
 - A chapter at its default parameters leaves a *summary* (`leave`) where LIB_RESULTS says: the ledger reads it.
-- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a data set
-  for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what it finds there,
-  and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call of
-  `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
-- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as recorded.
+- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a
+  data set for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what
+  it finds there, and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call
+  of `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
+- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as
+  recorded.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ COMMITTED = Path(__file__).parent / "stored" / "chapters"
 RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
 # Whose changes count as changes of the code: paths from the top of the repository, with what a run writes left out.
 CODE = (":/lib", ":/book/sweeps", ":(top,exclude)lib/stored")
-# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear that there
-# is none takes seconds.
+# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear
+# that there is none takes seconds.
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
 SERIES = ("regime", "generation", "run")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -45,8 +46,8 @@ KEPT_RUNS = 6  # whole trajectories kept with a summary, for judges that pair ru
 KEPT_GENERATIONS = 40
 PARTS = ("estimate", "error")
 ABOUT = ("kind", "worse", "units")  # what a world says of a score
-# Changes that a summary keeps, and between which generations: all of them, the last doubling of their number, the one before, and
-# both doublings (from which the covariance of the two follows).
+# Changes that a summary keeps, and between which generations: all of them, the last doubling of their number, the one
+# before, and both doublings (from which the covariance of the two follows).
 CHANGES = {
     "whole": ("first", "end"),
     "last": ("half", "end"),
@@ -114,22 +115,23 @@ def key(configuration: Mapping[str, Any]) -> str:
 
 
 def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
-    """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the first `runs`
-    runs under the score's own name, and for all scores together, with `score` as the first dim
+    """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
+    first `runs` runs under the score's own name, and for all scores together, with `score` as the first dim
 
-    - `quantile_of` (…, regime, generation, quantile) and `mean_of` (…, regime, generation, part), where `part` is the estimate and
-      its standard error;
+    - `quantile_of` (…, regime, generation, quantile) and `mean_of` (…, regime, generation, part), where `part` is the
+      estimate and its standard error;
     - `change_of` (…, regime, change, part): changes between generations (`CHANGES`), paired within runs;
     - `gap_of` (…, regime, other, part): differences of regimes at the last generation, paired within runs.
 
-    All are computed from all runs in double precision and stored in single; a standard error from one run is NaN. Changes and
-    gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the others means.
+    All are computed from all runs in double precision and stored in single; a standard error from one run is NaN.
+    Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
+    others means.
 
-    Up to `generations` generations are kept, all early ones, then about evenly on a log scale, and those that changes start from.
-    What was kept for pictures (samples, means) stays in the notebook, as do rows of a sweep's list (dim `set`) that hold
-    nothing. A data set without runs is small enough as it is.
+    Up to `generations` generations are kept, all early ones, then about evenly on a log scale, and those that changes
+    start from. What was kept for pictures (samples, means) stays in the notebook, as do rows of a sweep's list (dim
+    `set`) that hold nothing. A data set without runs is small enough as it is, and so is a summary.
     """
-    if "run" not in data.sizes:
+    if "run" not in data.sizes or "quantile_of" in data:
         return data
     data = _filled(data)
     scores = {n: v for n, v in data.data_vars.items() if v.dims[-3:] == SERIES and np.issubdtype(v.dtype, np.number)}
@@ -181,7 +183,8 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
 
 
 def logarithmic(name: str, about: Mapping[str, Any]) -> bool:
-    """Whether changes of a score are changes of its logarithm: of a perplexity, and of a variance that is no logarithm yet."""
+    """Whether changes of a score are changes of its logarithm: of a perplexity, and of a variance that is no logarithm
+    yet."""
     return about.get("units") == "perplexity" or (about.get("kind") == "variance" and not name.startswith("log_"))
 
 
@@ -195,7 +198,8 @@ def _filled(data: xr.Dataset) -> xr.Dataset:
 
 
 def _places(t: np.ndarray) -> dict[str, int]:
-    """Where changes begin and end: the first generation, the one nearest to a quarter and to half of the last, and the last."""
+    """Where changes begin and end: the first generation, the one nearest to a quarter and to half of the last, and the
+    last."""
     quarter, half = (int(np.abs(t - t[-1] / k).argmin()) for k in (4, 2))
     return {"first": 0, "quarter": quarter, "half": half, "end": len(t) - 1}
 
@@ -208,7 +212,8 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _typical(values: np.ndarray) -> np.ndarray:
-    """The median over runs and its standard error by the quartiles, as for a normal sample: rare runs do not carry it."""
+    """The median over runs and its standard error by the quartiles, as for a normal sample: rare runs do not carry
+    it."""
     runs = values.shape[-1]
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=-1)
     error = 1.2533 * (high - low) / 1.349 / np.sqrt(runs) if runs > 1 else np.full(middle.shape, np.nan)
@@ -223,8 +228,8 @@ def leave(
     seconds: float,
     folder: str | Path,
 ) -> None:
-    """Write `NN.nc.gz` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each aside and then
-    renamed."""
+    """Write `NN.nc.gz` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each
+    aside and then renamed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{chapter:02d}"
@@ -271,9 +276,9 @@ def leave_run(
 ) -> Path | None:
     """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
 
-    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs, so dims
-    that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything else that JSON
-    holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
+    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs,
+    so dims that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything
+    else that JSON holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
     """
     folder = folder or os.environ.get("LIB_RUN")
     if not folder:
@@ -288,8 +293,9 @@ def leave_run(
 
 @dataclass(frozen=True)
 class Record:
-    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes as the
-    first dims and the sweep's name as their attribute `recorded`; `about` says what was run, where, when, and how long."""
+    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes
+    as the first dims and the sweep's name as their attribute `recorded`; `about` says what was run, where, when, and
+    how long."""
 
     name: str
     data: dict[str, xr.Dataset]
@@ -302,7 +308,8 @@ class Record:
         commit = f"commit {about['commit'][:10]}" if about["commit"] else "outside a repository"
         changed = " with changes" if about["changed"] else ""
         runs = f"{about['runs']} runs" if about["runs"] > 1 else "one run"
-        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {spent(about['seconds'])} in all, on {about['device']}."
+        took = f"{spent(about['seconds'])} in all, on {about['device']}"
+        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {took}."
 
 
 def spent(seconds: float) -> str:
@@ -322,7 +329,8 @@ def record(name: str) -> Record | None:
 
 
 def longest(scale: str, chapter: int) -> tuple[float, str] | None:
-    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if there is none."""
+    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if
+    there is none."""
     found = []
     for folder in RECORDED:
         for path in sorted(folder.glob("*.json")):
