@@ -153,7 +153,7 @@ def notebooks(arguments):
         if chapter.output.name == PICTURE_SOURCE[0]:
             draw_argument(ROOT / "notebooks", ROOT)
         found.mkdir(parents=True, exist_ok=True)
-        for ending in (".nc", ".json"):
+        for ending in (".nc.gz", ".json"):
             if (results / f"{chapter.number}{ending}").exists():
                 shutil.copyfile(results / f"{chapter.number}{ending}", found / f"{chapter.number}{ending}")
     return tell(failed) if failed else 0

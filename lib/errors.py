@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 
-def refuse(setting: str, value: Any, allowed: str) -> None:
-    """Raise the ValueError that every wrong setting gets: which one, what it was, what is allowed."""
-    raise ValueError(f"{setting}={value!r} is not allowed: {allowed}")
+class Refused(ValueError):
+    """A wrong setting: `setting` says which one, `value` what it was, `allowed` what it may be."""
+
+    def __init__(self, setting: str, value: Any, allowed: str) -> None:
+        super().__init__(setting, value, allowed)
+        self.setting, self.value, self.allowed = setting, value, allowed
+
+    def __str__(self) -> str:
+        return f"{self.setting}={self.value!r} is not allowed: {self.allowed}"
+
+
+def refuse(setting: str, value: Any, allowed: str) -> NoReturn:
+    """Raise the error that every wrong setting gets."""
+    raise Refused(setting, value, allowed)
 
 
 def whole(setting: str, value: Any, least: int) -> int:
     """`value` as a Python int of at least `least`; numpy integers and floats such as 1e13 are taken if exact."""
-    exact = isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer()
-    if not exact or value < least:
+    exact = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
+    if not exact or isinstance(value, bool) or value < least:
         refuse(setting, value, f"a whole number, at least {least}")
     return int(value)
 
 
-def among(setting: str, value: Any, allowed) -> None:
+def number(setting: str, value: Any, above: float | None = None) -> float:
+    """`value` as a finite number of at least 0, or above a bound. True and False are no numbers."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0 <= value < math.inf or (above is not None and value <= above):
+        refuse(setting, value, "a finite number, " + ("at least 0" if above is None else f"above {above:g}"))
+    return float(value)
+
+
+def among(setting: str, value: Any, allowed: Iterable[Any]) -> None:
     """Refuse a value that is not one of `allowed`."""
     if value not in allowed:
         refuse(setting, value, "one of " + ", ".join(repr(a) for a in allowed))
@@ -32,8 +53,7 @@ def share(setting: str, value: Any) -> float:
     return float(value)
 
 
-def temperature(setting: str, value: Any) -> float:
-    """`value` as a temperature, a finite number of at least 0."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        refuse(setting, value, "a finite number, at least 0")
-    return float(value)
+def flag(setting: str, value: Any) -> None:
+    """Refuse what is neither True nor False: of a word, such as "no", any would count as True."""
+    if not isinstance(value, bool):
+        refuse(setting, value, "True or False")

@@ -7,7 +7,9 @@ the newest synthetic batch, the union of everything so far for regimes that accu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -68,11 +70,8 @@ class Rows:
         _check_take(k, self.size)
         runs = self.values.shape[0]
         order = rng.random((runs, self.size))
-        index = (
-            np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k] if k < self.size else np.argsort(order, axis=1)
-        )
         # argpartition leaves the chosen rows in an order of its own; sorted indices make the result canonical.
-        index.sort(axis=1)
+        index = np.sort(np.argpartition(order, min(k, self.size - 1), axis=1)[:, :k], axis=1)
         return Rows(np.take_along_axis(self.values, index.reshape(runs, k, *[1] * (self.values.ndim - 2)), axis=1))
 
 
@@ -187,14 +186,10 @@ def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.nd
     return factor
 
 
-_BELOW: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-
-
+@cache
 def _below(d: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices below the diagonal of a (d, columns) matrix, remembered: finding them costs as much as filling them."""
-    if (d, columns) not in _BELOW:
-        _BELOW[d, columns] = np.tril_indices(d, -1, columns)
-    return _BELOW[d, columns]
+    return np.tril_indices(d, -1, columns)
 
 
 def _check_take(k: int, size: int) -> None:
@@ -204,19 +199,32 @@ def _check_take(k: int, size: int) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a training set: a batch, the newest model that has samples in it (0 for real data only), the expected share
-    of its samples that are real, and the weight of each sample in the fit, where 1 is a sample that just counts.
+    """A piece of a training set: a batch, the expected share of its samples that are real, and the weight of each sample in the fit,
+    where 1 is a sample that just counts.
 
     Only worlds that say so (`World.weighs`) can fit other weights; regimes that use them (`Regime.weighs`) are refused elsewhere.
     """
 
     batch: Batch
-    origin: int
     real: float
     weight: float = 1.0
 
+    def __post_init__(self):
+        if self.batch is None:
+            refuse("draws", None, "new samples of every kind that `compose` takes: the regime asked for none of these")
+
 
 TrainingSet = tuple[Part, ...]
+
+
+def portion(fraction: float, n: int) -> int:
+    """`fraction` of n as a count, halves rounded up."""
+    return min(n, math.floor(fraction * n + 0.5))
+
+
+def runs(batch: Batch) -> int:
+    """How many runs a batch has samples of."""
+    return next(len(value) for value in vars(batch).values() if isinstance(value, np.ndarray))
 
 
 def size(train: TrainingSet) -> int:
@@ -238,28 +246,34 @@ def merged(train: TrainingSet) -> Batch:
     return batch
 
 
-@dataclass
 class Pool:
     """What a regime may compose from, in one block of runs.
 
     `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a regime that
     `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every generation. `previous` is
-    the training set of the generation before, for regimes that take from it.
+    the training set of the generation before, for regimes that take from it (`needs_take`).
     """
 
-    original: Batch
-    streams: Streams
-    accumulates: bool = False
-    union: Batch | None = None
-    real: Batch | None = None
-    synthetic: Batch | None = None
-    previous: TrainingSet = ()
-    union_real: int = 0
-    _subsets: dict[int, Batch] = field(default_factory=dict)
+    def __init__(self, original: Batch, streams: Streams, accumulates: bool = False) -> None:
+        self.original, self.streams, self.accumulates = original, streams, accumulates
+        self.union: Batch | None = None
+        self.real: Batch | None = None
+        self.synthetic: Batch | None = None
+        self._union_real, self._previous, self._subsets = 0, (), {}
+
+    @property
+    def previous(self) -> TrainingSet:
+        if not self._previous:
+            refuse("needs_take", False, "True for a regime that takes from the previous training set")
+        return self._previous
+
+    @previous.setter
+    def previous(self, train: TrainingSet) -> None:
+        self._previous = train
 
     def begin(self, kept: Batch | None) -> None:
         """Start the union with what is kept of the original set, nothing if None."""
-        self.union, self.union_real = kept, 0 if kept is None else kept.size
+        self.union, self._union_real = kept, 0 if kept is None else kept.size
 
     def add(self, *, real: Batch | None, synthetic: Batch | None) -> None:
         """Take in a generation's new batches."""
@@ -268,11 +282,17 @@ class Pool:
             for batch in (real, synthetic):
                 if batch is not None:
                     self.union = batch if self.union is None else self.union.merge(batch)
-            self.union_real += 0 if real is None else real.size
+            self._union_real += 0 if real is None else real.size
 
-    def everything(self, newest: int) -> Part:
-        """All data so far; `newest` is the newest model that has samples among them."""
-        return Part(self.union, origin=newest, real=self.union_real / self.union.size)
+    def newest(self) -> Part:
+        """The newest batch of synthetic data, as one part."""
+        return Part(self.synthetic, real=0.0)
+
+    def everything(self) -> Part:
+        """All data so far, as one part."""
+        if not self.accumulates:
+            refuse("accumulates", False, "True for a regime that trains on everything so far")
+        return Part(self.union, self._union_real / self.union.size)
 
     def subset(self, k: int) -> Batch:
         """`k` samples of the original set, the same ones at every generation."""

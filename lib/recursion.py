@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +15,12 @@ from tqdm import tqdm
 from lib import __version__, pool
 from lib import distributed as team
 from lib.checkpoint import Checkpoint, named_by_reader
-from lib.errors import among, refuse, whole
+from lib.errors import among, flag, refuse, whole
 from lib.regimes import Regime, Step
 from lib.streams import Streams, regime_key
-from lib.world import World, most_samples
+from lib.world import Demand, World
 
+MOST_FITS = 10**9  # a score of so many takes 8 GB
 PER_GENERATION = {
     "real_share": "expected share of real samples in the training set",
     "train_size": "samples in the training set, per run",
@@ -78,30 +80,16 @@ def recurse(
     ------
     ValueError naming the setting, its value and what is allowed, before any work is done.
     """
-    labelled = _label(regimes)
-    generations, runs = whole("generations", generations, 1), whole("runs", runs, 1)
-    seed = whole("seed", seed, 0)
+    labelled, sizes, demands = _asked(world, regimes, n, generations, runs)
+    generations, runs, seed = len(sizes), whole("runs", runs, 1), whole("seed", seed, 0)
     if block is not None:
         block = whole("block", block, 1)
-    sizes = [
-        whole("n" if not callable(n) else f"n({t})", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)
-    ]
+    flag("independent", independent)
     among("inputs_from", inputs_from, ("real", "previous"))
     names = _names("scores", world.scores if scores is None else scores, world.scores)
-    extras = _names("keep", keep, tuple(world.extras))
-    for regime in labelled.values():
-        regime.check(sizes)
-        if regime.weighs and not world.weighs:
-            refuse(
-                "regimes",
-                str(regime),
-                f"regimes in which all samples count alike: {type(world).__name__} knows no weights",
-            )
-        if (most := most_samples(regime, sizes)) >= 2**63:
-            refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {regime} comes to {most}")
-    world.check(list(labelled.values()), sizes, names, scores is not None)
+    extras = _names("keep", keep, world.extras)
+    world.check(demands, sizes, names, scores is not None)
 
-    own = world.settings()
     call = {
         "n": sizes[0] if len(set(sizes)) == 1 else sizes,
         "generations": generations,
@@ -116,6 +104,7 @@ def recurse(
         "regimes": {label: repr(regime) for label, regime in labelled.items()},
         "version": __version__,
     }
+    own = world.settings()
     if clash := sorted(own.keys() & call.keys()):
         refuse("world", own["world"], f"a world with other names for its settings: {clash[0]!r} is one of recurse")
     settings = own | call
@@ -152,6 +141,7 @@ class _Line:
         self.world, self.regime, self.streams, self.runs = world, regime, streams, runs
         self.sizes, self.names, self.select, self.inputs_from = sizes, names, select, inputs_from
         self.used = self.total = sizes[0]
+        self.keep_rows = regime.needs_take or world.keeps_rows
 
     def first(self, shared, folder):
         """Generation 1, fitted to real data: taken from the line before if it is shared, from disk if it is there."""
@@ -159,43 +149,43 @@ class _Line:
             stored = None if folder is None else folder.read(1, self.world)
             if stored is None:
                 real = self.world.real(self.runs, self.sizes[0], self.streams(1, "real"), 0)
-                train = (pool.Part(self._reduced(real, keep_rows=False), origin=0, real=1.0),)
-                stored = {"real": real} | self._fitted(train, 1, folder)
+                stored = {"real": real} | self._fitted((pool.Part(real, real=1.0),), 1, folder)
                 if folder is not None:
                     folder.write(1, stored, self.world)
             shared = stored
         self.result = shared
         self.original_model = shared["model"] if self.world.compares else None
         original = shared["real"]
-        start = self._reduced(original, keep_rows=self.regime.needs_take)
+        start = self._reduced(original)
+        self.train = (pool.Part(start, real=1.0),)
         self.pool = pool.Pool(original, self.streams, accumulates=self.regime.accumulates)
-        self.pool.previous = (pool.Part(start, origin=0, real=1.0),)
+        self.pool.previous = self.train if self.regime.needs_take else ()
         if self.regime.accumulates:
             kept = self.regime.starts_with(original.size)
             whole_set = kept == original.size
-            self.pool.begin(start if whole_set else self._reduced(self.pool.subset(kept), False) if kept else None)
-        self.train = self.pool.previous
+            self.pool.begin(start if whole_set else self._reduced(self.pool.subset(kept)) if kept else None)
         return shared
 
     def advance(self, t, folder):
         """Generation t: sample the newest model, compose the next training set, fit and score it."""
         n = self.sizes[t - 1]
         self.total += n
-        step = Step(t, n, self.total)
+        step = Step(n, self.total)
         draws = self.regime.draws(step)
         stored = None if folder is None else folder.read(t, self.world)
         if stored is None:
-            synthetic = self._sampled(t, draws.synthetic) if draws.synthetic else None
-            real = self.world.real(self.runs, draws.real, self.streams(1, "real"), self.used) if draws.real else None
-            batches = {"synthetic": synthetic, "real": real}
-            batches = {k: self._reduced(b, self.regime.needs_take) for k, b in batches.items() if b is not None}
+            batches = {}
+            if draws.synthetic:
+                batches["synthetic"] = self._reduced(self._sampled(t, draws.synthetic))
+            if draws.real:
+                real = self.world.real(self.runs, draws.real, self.streams(1, "real"), self.used)
+                batches["real"] = self._reduced(real)
         else:
             batches = {k: stored[k] for k in ("synthetic", "real") if k in stored}
         self.used += draws.real
         self.pool.add(real=batches.get("real"), synthetic=batches.get("synthetic"))
-        self.train = self.regime.compose(
-            self.pool, step, self.streams(t, "compose") if self.regime.needs_take else None
-        )
+        rng = self.streams(t, "compose") if self.regime.needs_take else _Nothing()
+        self.train = self.regime.compose(self.pool, step, rng)
         self.pool.previous = self.train if self.regime.needs_take else ()
         if stored is None:
             stored = batches | self._fitted(self.train, t, folder)
@@ -209,20 +199,36 @@ class _Line:
         source = self.pool.original if self.inputs_from == "real" or newest is None else newest
         inputs = self.world.inputs(source, size, self._stream(t, "inputs"))
         batch = self.world.sample(model, size, inputs, self.streams(t, "sample"))
-        return batch if self.select is None else self.select(batch, self.streams(t, "select"))
+        if self.select is None:
+            return batch
+        selected = self.select(batch, self.streams(t, "select"))
+        if not hasattr(selected, "size") or pool.runs(selected) != self.runs or not selected.size:
+            refuse("select", self.select, f"a function that returns a batch of {self.runs} runs with samples in it")
+        return selected
 
     def _fitted(self, train, t, folder):
+        reduced = tuple(pool.Part(self.world.reduce(part.batch), part.real, part.weight) for part in train)
         more = {"scratch": None if folder is None else folder.scratch(t)} if self.world.long_fits else {}
-        fit = self.world.fit(train, self._stream(t, "fit"), **more)
+        fit = self.world.fit(reduced, self._stream(t, "fit"), **more)
         more = {"first": None if t == 1 else self.original_model} if self.world.compares else {}
         scored = self.world.score(fit.model, self._stream(t, "score"), self.names, **more)
+        for name in self.names:
+            if name not in scored:
+                refuse("scores", name, f"one that {type(self.world).__name__}.score returns: {', '.join(scored)}")
         return {"model": fit.model, "steps": fit.steps, "examples": fit.examples, "scores": scored}
 
     def _stream(self, t, purpose):
         return self.streams(t, purpose) if purpose in self.world.random else None
 
-    def _reduced(self, batch, keep_rows):
-        return batch if keep_rows else self.world.reduce(batch)
+    def _reduced(self, batch):
+        return batch if self.keep_rows else self.world.reduce(batch)
+
+
+class _Nothing:
+    """In place of the stream of a regime that has not asked for one."""
+
+    def __getattr__(self, name):
+        refuse("needs_take", False, "True for a regime that draws subsets in `compose`")
 
 
 class _Output:
@@ -248,11 +254,15 @@ class _Output:
             self.counts[name][position, generation] = line.result[name]
 
     def dataset(self, settings):
-        dims = ("regime", "generation", "run")
-        variables = {name: ((*dims, *self.world.extras.get(name, ())), v) for name, v in self.scores.items()}
+        dims, known = ("regime", "generation", "run"), self.world.scores
+        variables = {
+            name: ((*dims, *self.world.extras.get(name, ())), v, known[name].attributes if name in known else {})
+            for name, v in self.scores.items()
+        }
         variables |= {name: (dims[:2], v, {"long_name": PER_GENERATION[name]}) for name, v in self.counts.items()}
         coords = {
             "regime": list(self.regimes),
+            "family": ("regime", [regime.family for regime in self.regimes.values()]),
             "generation": np.arange(1, self.generations + 1),
             "run": np.arange(self.runs),
         }
@@ -265,9 +275,45 @@ class _Output:
         return xr.Dataset(variables, coords, attrs)
 
 
+def _asked(world, regimes, n, generations, runs) -> tuple[dict[str, Regime], list[int], list[Demand]]:
+    """The regimes by their labels, the set sizes, and what each regime will ask of the world, all of it checked."""
+    labelled = _label(regimes)
+    generations = whole("generations", generations, 1)
+    if (fits := len(labelled) * generations * whole("runs", runs, 1)) >= MOST_FITS:
+        refuse("generations", generations, f"fewer than {MOST_FITS} fits, over all regimes and runs; these are {fits}")
+    if callable(n):
+        sizes = [whole(f"n({t})", n(t), 1) for t in range(1, generations + 1)]
+    else:
+        sizes = [whole("n", n, 1)] * generations
+    demands = []
+    for label, regime in labelled.items():
+        regime.check(sizes)
+        if regime.weighs and not world.weighs:
+            allowed = f"regimes in which all samples count alike: {type(world).__name__} knows no weights"
+            refuse("regimes", str(regime), allowed)
+        asked = demand(label, regime, sizes)
+        if asked.most >= 2**63:
+            allowed = f"fewer than 2**63 samples in all, the largest count held; {label} comes to {asked.most}"
+            refuse("n", sizes[0], allowed)
+        demands.append(asked)
+    return labelled, sizes, demands
+
+
+def demand(label: str, regime: Regime, sizes: list[int]) -> Demand:
+    """What a regime will ask for, given the set sizes n_1, n_2, …"""
+    totals = itertools.accumulate(sizes)
+    draws = [regime.draws(Step(n, total)) for n, total in zip(sizes, totals, strict=True)][1:]
+    synthetic, real = (0, *(d.synthetic for d in draws)), (0, *(d.real for d in draws))
+    new = [a + b for a, b in zip(synthetic, real, strict=True)]
+    most = max(*sizes, *new, sizes[0] + sum(new) if regime.accumulates else 0)
+    return Demand(label, tuple(sizes), synthetic, real, most, regime.drawn_from(sizes), regime.needs_take)
+
+
 def _label(regimes) -> dict[str, Regime]:
     if isinstance(regimes, Regime):
         regimes = [regimes]
+    if not isinstance(regimes, Iterable):
+        refuse("regimes", regimes, "one regime, several, or a mapping from labels to regimes")
     pairs = list(regimes.items()) if isinstance(regimes, Mapping) else [(str(r), r) for r in regimes]
     if not pairs:
         refuse("regimes", regimes, "at least one regime")
@@ -280,8 +326,8 @@ def _label(regimes) -> dict[str, Regime]:
     return dict(pairs)
 
 
-def _names(setting: str, asked: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    asked = (asked,) if isinstance(asked, str) else tuple(asked)
+def _names(setting: str, asked: Iterable[str], known: Mapping) -> tuple[str, ...]:
+    asked = (asked,) if isinstance(asked, str) or not isinstance(asked, Iterable) else tuple(asked)
     for name in asked:
         among(setting, name, known)
     return tuple(dict.fromkeys(asked))

@@ -7,20 +7,18 @@ trained on (`compose`). Generation 1 is fitted to the real data in every regime.
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.errors import refuse, share
-from lib.pool import Part, Pool, TrainingSet, merged, real_share
+from lib.errors import flag, refuse, share
+from lib.pool import Part, Pool, TrainingSet, merged, portion, real_share, size
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where the recursion stands: the generation, its set size n and the sum of all set sizes so far (n·t if equal)."""
+    """Where the recursion stands: the set size n of the generation and the sum of all set sizes so far (n·t if equal)."""
 
-    generation: int
     n: int
     total: int
 
@@ -33,27 +31,28 @@ class Draws:
     real: int = 0
 
 
-def portion(fraction: float, n: int) -> int:
-    """`fraction` of n as a count, halves rounded up."""
-    return min(n, math.floor(fraction * n + 0.5))
-
-
 class Regime:
     """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: rows must be kept as rows,
-    because subsets of them are drawn again and again; otherwise a world may reduce them to statistics at once. `weighs`: parts of
-    the training set count by other weights than their sizes, which not every world can fit."""
+    because subsets of them, or the previous training set, are drawn on again and again; otherwise a world may reduce them to statistics
+    at once. `weighs`: parts of the training set count by other weights than their sizes, which not every world can fit."""
 
     accumulates = False
     needs_take = False
     weighs = False
+
+    @property
+    def family(self) -> str:
+        """What it looks like in figures: regimes of one family share a colour, a marker and a line."""
+        return type(self).__name__
 
     def draws(self, step: Step) -> Draws:
         """How many synthetic and how many new real samples the regime asks for; one batch of n from the newest model."""
         return Draws(synthetic=step.n)
 
     def compose(self, pool: Pool, step: Step, rng: np.random.Generator) -> TrainingSet:
-        """The training set of this generation. `rng` is a stream for regimes that draw subsets (`needs_take`), else None."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it composes a training set")
+        """The training set of this generation: everything where the pool keeps everything, else the newest batch. `rng` is a stream
+        for regimes that draw subsets (`needs_take`)."""
+        return (pool.everything() if self.accumulates else pool.newest(),)
 
     def check(self, sizes: list[int]) -> None:
         """Refuse set sizes n_1, n_2, … that the regime cannot serve, before any work."""
@@ -64,21 +63,15 @@ class Regime:
 
     def drawn_from(self, sizes: list[int]) -> int:
         """Size of the largest batch that a subset is drawn of, were it only once; 0 if none is. Some batches cannot be split."""
-        return 0
+        return sum(sizes) if self.needs_take and len(sizes) > 1 else 0
 
     def __str__(self) -> str:
         return type(self).__name__
-
-    def _newest(self, pool: Pool, step: Step) -> Part:
-        return Part(pool.synthetic, origin=step.generation - 1, real=0.0)
 
 
 @dataclass(frozen=True)
 class Replace(Regime):
     """All old data are thrown away: n samples of the newest model (Shumailov et al. 2024, theory and result 2)."""
-
-    def compose(self, pool, step, rng):
-        return (self._newest(pool, step),)
 
 
 @dataclass(frozen=True)
@@ -88,9 +81,6 @@ class ReplaceGrown(Regime):
 
     def draws(self, step):
         return Draws(synthetic=step.total)
-
-    def compose(self, pool, step, rng):
-        return (self._newest(pool, step),)
 
 
 @dataclass(frozen=True)
@@ -110,6 +100,10 @@ class Accumulate(Regime):
         share("fresh", self.fresh)
         share("kept", self.kept)
 
+    @property
+    def family(self):
+        return "Accumulate, fresh" if self.fresh else "Accumulate, part kept" if self.kept < 1 else "Accumulate"
+
     def starts_with(self, n):
         return portion(self.kept, n)
 
@@ -118,8 +112,9 @@ class Accumulate(Regime):
         return Draws(synthetic=step.n - real, real=real)
 
     def check(self, sizes):
-        _check_portion("fresh", self.fresh, sizes)
-        _check_portion("kept", self.kept, [0, sizes[0]])
+        for n in sizes[1:]:
+            _check_share("fresh", self.fresh, portion(self.fresh, n), n)
+        _check_share("kept", self.kept, self.starts_with(sizes[0]), sizes[0])
 
     def drawn_from(self, sizes):
         return sizes[0] if 0 < self.kept < 1 and len(sizes) > 1 else 0
@@ -127,9 +122,6 @@ class Accumulate(Regime):
     def __str__(self):
         said = [f"{self.fresh:g} fresh"] * (self.fresh > 0) + [f"{self.kept:g} kept"] * (self.kept < 1)
         return f"Accumulate({', '.join(said)})" if said else "Accumulate"
-
-    def compose(self, pool, step, rng):
-        return (pool.everything(step.generation - 1),)
 
 
 @dataclass(frozen=True)
@@ -140,105 +132,8 @@ class AccumulateSubsample(Regime):
     needs_take = True
 
     def compose(self, pool, step, rng):
-        everything = pool.everything(step.generation - 1)
-        return (Part(everything.batch.take(step.n, rng), everything.origin, everything.real),)
-
-    def drawn_from(self, sizes):
-        return sum(sizes) if len(sizes) > 1 else 0
-
-
-@dataclass(frozen=True)
-class Keep(Regime):
-    """A share of the original real set, the rest from the newest model, at constant size.
-
-    `redraw=True` draws the kept share anew at each generation, as Shumailov et al. 2024 describe for result 3;
-    `redraw=False` keeps the same samples throughout. The two follow different laws.
-    """
-
-    share: float
-    redraw: bool = True
-
-    def __post_init__(self):
-        share("share", self.share)
-
-    @property
-    def needs_take(self):
-        return self.redraw
-
-    def draws(self, step):
-        return Draws(synthetic=step.n - portion(self.share, step.n))
-
-    def compose(self, pool, step, rng):
-        kept = portion(self.share, step.n)
-        parts = []
-        if kept:
-            batch = pool.original.take(kept, rng) if self.redraw else pool.subset(kept)
-            parts.append(Part(batch, origin=0, real=1.0))
-        if kept < step.n:
-            parts.append(self._newest(pool, step))
-        return tuple(parts)
-
-    def check(self, sizes):
-        _check_portion("share", self.share, sizes)
-        _check_original("share", self.share, sizes)
-
-    def drawn_from(self, sizes):
-        return sizes[0] if self.share and len(sizes) > 1 else 0
-
-    def __str__(self):
-        return f"Keep({self.share:g})" if self.redraw else f"Keep({self.share:g}, fixed)"
-
-
-@dataclass(frozen=True)
-class FreshReal(Regime):
-    """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
-    Alemohammad et al. 2024).
-
-    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is, the
-    weight is the share (He et al. 2025 ask which weight is best).
-    """
-
-    share: float
-    weight: float | None = None
-
-    def __post_init__(self):
-        share("share", self.share)
-        if self.weight is not None:
-            share("weight", self.weight)
-            if not 0 < self.share < 1:
-                refuse("weight", self.weight, f"None with share={self.share}: there is only one part to be weighed")
-
-    @property
-    def weighs(self):
-        return self.weight is not None
-
-    def draws(self, step):
-        fresh = portion(self.share, step.n)
-        return Draws(synthetic=step.n - fresh, real=fresh)
-
-    def compose(self, pool, step, rng):
-        fresh = portion(self.share, step.n)
-        parts = []
-        if fresh:
-            parts.append(Part(pool.real, origin=0, real=1.0))
-        if fresh < step.n:
-            parts.append(self._newest(pool, step))
-        if self.weight is not None:
-            # Weights of single samples, 1 on average over the training set.
-            real, newest = parts
-            real = replace(real, weight=self.weight * step.n / fresh)
-            parts = [real, replace(newest, weight=(1 - self.weight) * step.n / (step.n - fresh))]
-        return tuple(parts)
-
-    def check(self, sizes):
-        _check_portion("share", self.share, sizes)
-
-    def __str__(self):
-        return (
-            f"FreshReal({self.share:g})"
-            if self.weight is None
-            else f"FreshReal({self.share:g}, weight {self.weight:.3g})"
-        )
+        everything = pool.everything()
+        return (Part(everything.batch.take(step.n, rng), everything.real),)
 
 
 @dataclass(frozen=True)
@@ -249,18 +144,144 @@ class RealOnly(Regime):
     grow: bool = True
     accumulates = True
 
+    def __post_init__(self):
+        flag("grow", self.grow)
+
+    @property
+    def family(self):
+        return "RealOnly" if self.grow else "RealOnly, refit"
+
     def draws(self, step):
         return Draws(real=step.n if self.grow else 0)
-
-    def compose(self, pool, step, rng):
-        return (pool.everything(newest=0),)
 
     def __str__(self):
         return "RealOnly" if self.grow else "RealOnly(refit)"
 
 
+class _Mixed(Regime):
+    """At constant size: samples of the newest model, of the previous set, and real ones: of the original set, redrawn or always the
+    same, or new ones (`fresh`). `named`: the settings that are shares of these three, or of the last of them."""
+
+    fresh = False
+    redraw = True
+    named = ("share",)
+
+    def __post_init__(self):
+        for name in self.named:
+            share(name, getattr(self, name))
+        flag("fresh", self.fresh)
+        flag("redraw", self.redraw)
+
+    def _shares(self) -> list[float]:
+        """Of the previous set and of real samples."""
+        return [0.0, *(getattr(self, name) for name in self.named)][-2:]
+
+    @property
+    def needs_take(self):
+        copied, kept = self._shares()
+        return copied > 0 or (kept > 0 and self.redraw and not self.fresh)
+
+    def counts(self, n: int) -> tuple[int, int, int]:
+        """Samples from the newest model, the previous set and the real data; what rounding leaves goes to the newest."""
+        copied, kept = self._shares()
+        kept = portion(kept, n)
+        copied = min(portion(copied, n), n - kept)
+        return n - copied - kept, copied, kept
+
+    def draws(self, step):
+        newest, _, kept = self.counts(step.n)
+        return Draws(synthetic=newest, real=kept if self.fresh else 0)
+
+    def compose(self, pool, step, rng):
+        newest, copied, kept = self.counts(step.n)
+        parts = []
+        if kept and self.fresh:
+            parts.append(Part(pool.real, real=1.0))
+        elif kept:
+            parts.append(Part(pool.original.take(kept, rng) if self.redraw else pool.subset(kept), real=1.0))
+        if copied:
+            # A stream of its own, so that the kept samples are those of Keep whatever beta is.
+            batch = merged(pool.previous).take(copied, rng.spawn(1)[0])
+            parts.append(Part(batch, real=real_share(pool.previous)))
+        if newest:
+            parts.append(pool.newest())
+        return tuple(parts)
+
+    def check(self, sizes):
+        for before, n in itertools.pairwise(sizes):
+            counts = self.counts(n)
+            for name, count in zip(self.named, counts[-len(self.named) :], strict=True):
+                _check_share(name, getattr(self, name), count, n)
+            copied, kept = self._shares()
+            if counts[2] > sizes[0] and not self.fresh:
+                refuse(self.named[-1], kept, f"a share of n={n} within the {sizes[0]} samples of the original set")
+            if counts[1] > before:
+                refuse("beta", copied, f"at most the {before} samples of the previous set; {counts[1]} asked for")
+
+    def drawn_from(self, sizes):
+        copied, kept = self._shares()
+        original = sizes[0] if kept and not self.fresh and len(sizes) > 1 else 0
+        return max([original, *(sizes[:-1] if copied else [])])
+
+
 @dataclass(frozen=True)
-class Mixture(Regime):
+class Keep(_Mixed):
+    """A share of the original real set, the rest from the newest model, at constant size.
+
+    `redraw=True` draws the kept share anew at each generation, as Shumailov et al. 2024 describe for result 3;
+    `redraw=False` keeps the same samples throughout. The two follow different laws.
+    """
+
+    share: float
+    redraw: bool = True
+
+    @property
+    def family(self):
+        return "Keep" if self.redraw else "Keep, fixed"
+
+    def __str__(self):
+        return f"Keep({self.share:g})" if self.redraw else f"Keep({self.share:g}, fixed)"
+
+
+@dataclass(frozen=True)
+class FreshReal(_Mixed):
+    """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
+    Alemohammad et al. 2024).
+
+    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is, the
+    weight is the share (He et al. 2025 ask which weight is best).
+    """
+
+    share: float
+    weight: float | None = None
+    fresh = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weight is not None:
+            share("weight", self.weight)
+            if not 0 < self.share < 1:
+                refuse("weight", self.weight, f"None with share={self.share}: there is only one part to be weighed")
+
+    @property
+    def weighs(self):
+        return self.weight is not None
+
+    def compose(self, pool, step, rng):
+        parts = super().compose(pool, step, rng)
+        if self.weight is None:
+            return parts
+        # Weights of single samples, 1 on average over the training set, of which a filter may have left fewer than n.
+        weights, total = (self.weight, 1 - self.weight), size(parts)
+        return tuple(replace(p, weight=w * total / p.batch.size) for p, w in zip(parts, weights, strict=True))
+
+    def __str__(self):
+        weighed = "" if self.weight is None else f", weight {self.weight:.3g}"
+        return f"FreshReal({self.share:g}{weighed})"
+
+
+@dataclass(frozen=True)
+class Mixture(_Mixed):
     """The general recursion of Shumailov et al. 2024: at constant size a share `alpha` from the newest model, `beta`
     drawn without replacement from the previous training set, and `gamma` from the original set, redrawn each time
     (`fresh=True`: from new real data, the literal reading of "samples from the original distribution").
@@ -272,70 +293,23 @@ class Mixture(Regime):
     beta: float
     gamma: float
     fresh: bool = False
+    named = ("alpha", "beta", "gamma")
 
     def __post_init__(self):
-        for name in ("alpha", "beta", "gamma"):
-            share(name, getattr(self, name))
+        super().__post_init__()
         total = self.alpha + self.beta + self.gamma
         if abs(total - 1) > 1e-9:
             refuse("alpha + beta + gamma", total, "weights that sum to 1")
 
     @property
-    def needs_take(self):
-        return self.beta > 0 or (self.gamma > 0 and not self.fresh)
-
-    def counts(self, n: int) -> tuple[int, int, int]:
-        """Samples from the newest model, the previous set and the original data; what rounding leaves goes to the newest."""
-        kept = portion(self.gamma, n)
-        copied = min(portion(self.beta, n), n - kept)
-        return n - copied - kept, copied, kept
-
-    def draws(self, step):
-        newest, _, kept = self.counts(step.n)
-        return Draws(synthetic=newest, real=kept if self.fresh else 0)
-
-    def compose(self, pool, step, rng):
-        newest, copied, kept = self.counts(step.n)
-        parts = []
-        if kept:
-            parts.append(Part(pool.real if self.fresh else pool.original.take(kept, rng), origin=0, real=1.0))
-        if copied:
-            # A stream of its own, so that the kept samples are those of Keep whatever beta is.
-            batch = merged(pool.previous).take(copied, rng.spawn(1)[0])
-            parts.append(Part(batch, origin=pool.previous[-1].origin, real=real_share(pool.previous)))
-        if newest:
-            parts.append(self._newest(pool, step))
-        return tuple(parts)
-
-    def check(self, sizes):
-        for name in ("alpha", "beta", "gamma"):
-            _check_portion(name, getattr(self, name), sizes)
-        if not self.fresh:
-            _check_original("gamma", self.gamma, sizes)
-        for before, now in itertools.pairwise(sizes):
-            if self.counts(now)[1] > before:
-                refuse(
-                    "beta",
-                    self.beta,
-                    f"at most the {before} samples of the previous set; {self.counts(now)[1]} asked for",
-                )
-
-    def drawn_from(self, sizes):
-        original = sizes[0] if self.gamma and not self.fresh and len(sizes) > 1 else 0
-        return max([original, *(sizes[:-1] if self.beta else [])])
+    def family(self):
+        return "Mixture, fresh" if self.fresh else "Mixture"
 
     def __str__(self):
         return f"Mixture({self.alpha:g}, {self.beta:g}, {self.gamma:g}{', fresh' if self.fresh else ''})"
 
 
-def _check_portion(name: str, fraction: float, sizes: list[int]) -> None:
+def _check_share(name: str, fraction: float, count: int, n: int) -> None:
     """A share that rounds to nothing, or to everything, is another regime than the one asked for."""
-    for n in sizes[1:]:
-        if 0 < fraction < 1 and portion(fraction, n) in (0, n):
-            refuse(name, fraction, f"a share that is at least one sample and leaves at least one out of n={n}")
-
-
-def _check_original(name: str, fraction: float, sizes: list[int]) -> None:
-    for n in sizes[1:]:
-        if portion(fraction, n) > sizes[0]:
-            refuse(name, fraction, f"a share of n={n} within the {sizes[0]} samples of the original set")
+    if 0 < fraction < 1 and count in (0, n):
+        refuse(name, fraction, f"a share that is at least one sample and leaves at least one out of n={n}")

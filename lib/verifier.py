@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.errors import refuse, share
-from lib.pool import Counts
-from lib.regimes import portion
+from lib.pool import Counts, portion
 
 
 @dataclass(frozen=True)

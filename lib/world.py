@@ -4,16 +4,69 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib import pool
-from lib.errors import refuse
-from lib.regimes import Draws, Regime, Step
+from lib.errors import among, refuse
+
+KINDS = ("excess risk", "loss", "variance", "diversity", "tail", "fidelity")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a score says, as figures, tables and questions read it.
+
+    `kind`: "excess risk" is 0 for the truth; a "loss" has a floor that nobody knows; "variance" and "diversity" say how much varies;
+    a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`: whether it is
+    "more" or "less" in collapse. `label` and `unit` ("" for a pure number) are those of an axis.
+    """
+
+    kind: str
+    worse: str
+    label: str
+    unit: str = ""
+
+    def __post_init__(self):
+        among("kind", self.kind, KINDS)
+        among("worse", self.worse, ("more", "less"))
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """As they are stored with the numbers."""
+        return {"kind": self.kind, "worse": self.worse, "long_name": self.label, "units": self.unit}
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a regime will ask for, as numbers per run.
+
+    For each generation: the set sizes, and the samples drawn from the newest model and from the real distribution beside the first
+    set (0 and 0 at generation 1). `most` is the largest number of samples ever held in one batch or one set; `drawn_from` the
+    largest batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets are drawn again and again.
+    """
+
+    label: str
+    sizes: tuple[int, ...]
+    synthetic: tuple[int, ...]
+    real: tuple[int, ...]
+    most: int
+    drawn_from: int
+    takes: bool
+
+    def check_real(self, available: int, what: str) -> None:
+        """Refuse to ask a finite corpus for more real rows than it has."""
+        needed = self.sizes[0] + sum(self.real)
+        if needed > available:
+            allowed = (
+                f"{self.label} over {len(self.sizes)} generations needs {needed} real rows, has {available} {what}"
+            )
+            refuse("n", self.sizes[0], allowed)
 
 
 @dataclass(frozen=True)
@@ -26,28 +79,32 @@ class Fit:
 
 
 class World:
-    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass.
+    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass, and so are its models,
+    which stand in the same module, so that a checkpoint finds their class again.
 
-    `random` names the methods beside `real` and `sample` that use the stream they are given; the others get None (making a
-    stream costs as much as a small matrix product). `scores` names what `score` can compute, with a leading run axis; `extras` what it computes on request only (through
-    `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row", "column")}`.
+    `scores` declares what `score` can compute, with a leading run axis; `extras` what it computes on request only (through `keep`),
+    and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row", "column")}`. `random` names
+    the methods beside `real` and `sample` that use the stream they are given; the others get None (making a stream costs as much
+    as a small matrix product).
     """
 
     random: tuple[str, ...] = ("inputs", "fit", "score")
-    scores: tuple[str, ...] = ()
-    extras: dict[str, tuple[str, ...]] = {}
-    batches: tuple[type, ...] = (pool.Rows,)
+    scores: Mapping[str, Score] = {}
+    extras: Mapping[str, tuple[str, ...]] = {}
     # `score` is also given `first`, the model of generation 1 (None at generation 1 itself).
     compares: bool = False
     # `fit` respects the weights of the parts of a training set.
     weighs: bool = False
+    # Batches stay what `real` and `sample` give, because `inputs` reads them; they are reduced for a fit only.
+    keeps_rows: bool = False
     # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
     long_fits: bool = False
     # Its fits are trained, so that a generation takes seconds or more and is worth keeping.
     trained: bool = False
 
-    def check(self, regimes: list, sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
-        """Refuse, before any work, what cannot be computed. `named`: the scores were asked for by name."""
+    def check(self, demands: list[Demand], sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
+        """Refuse, before any work, what cannot be computed: `demands` of the regimes, set sizes n_1, n_2, …, and the scores;
+        `named`: these were asked for by name."""
 
     def real(self, runs: int, size: int, rng: np.random.Generator, used: int) -> pool.Batch:
         """`size` real samples for each run. `used` have been handed out before; `lib.streams.child(rng, used)` is the
@@ -59,11 +116,11 @@ class World:
         return None
 
     def reduce(self, batch: pool.Batch) -> pool.Batch:
-        """The batch as a sufficient statistic, if this world has one."""
+        """The batch as a sufficient statistic, if this world has one; a batch that is one already comes back as it is."""
         return batch
 
     def fit(self, train: pool.TrainingSet, rng: np.random.Generator) -> Fit:
-        """Fit one model per run to a training set."""
+        """Fit one model per run to a training set, whose batches are reduced."""
         raise NotImplementedError
 
     def sample(self, model: Any, size: int, inputs: Any, rng: np.random.Generator) -> pool.Batch:
@@ -78,10 +135,14 @@ class World:
         """Every setting of the world as plain values, recorded with its results."""
         return {"world": type(self).__name__} | {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
-    model_type: type | None = None
+    def _set(self, **values: Any) -> None:
+        """Put settings in place of what was given, e.g. a whole number of a float that is one; for `__post_init__` only."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def save(self, obj: Any, folder: Path) -> None:
         """Store a model or a batch, a dataclass of arrays and numbers, as arrays and JSON; never pickle."""
+        self._class(type(obj).__name__, type(obj))
         arrays, values = {}, {"type": type(obj).__name__}
         for f in dataclasses.fields(obj):
             value = getattr(obj, f.name)
@@ -99,10 +160,7 @@ class World:
     def load(self, folder: Path) -> Any:
         """What `save` stored there."""
         values = json.loads((folder / "values.json").read_text())
-        name = values.pop("type")
-        types = {t.__name__: t for t in (*self.batches, self.model_type) if t is not None}
-        if name not in types:
-            refuse("checkpoint", str(folder), f"an object of {', '.join(types)}, found {name}")
+        kind = self._class(values.pop("type"))
         with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
             for key in stored.files:
                 first, _, inner = key.partition("/")
@@ -110,31 +168,24 @@ class World:
                     values[first][inner] = stored[key]
                 else:
                     values[first] = stored[key]
-        return types[name](**values)
+        return kind(**values)
 
-
-def check_real_rows(regimes: list, sizes: list[int], available: int, what: str) -> None:
-    """Refuse set sizes n_1, n_2, … for which a regime would ask a finite corpus for more real rows than it has."""
-    for regime in regimes:
-        needed = sizes[0] + sum(draws.real for draws in all_draws(regime, sizes))
-        if needed > available:
-            allowed = f"{regime} over {len(sizes)} generations needs {needed} real rows, has {available} {what}"
-            refuse("n", sizes[0], allowed)
-
-
-def all_draws(regime: Regime, sizes: list[int]) -> list[Draws]:
-    """What a regime will ask for at generations 2, 3, …, given the set sizes n_1, n_2, …"""
-    return [regime.draws(Step(t, n, total)) for t, n, total in zip(count(1), sizes, accumulate(sizes))][1:]
-
-
-def most_samples(regime: Regime, sizes: list[int]) -> int:
-    """The largest number of samples per run that a regime ever holds in one batch or one training set."""
-    asked = [draws.synthetic + draws.real for draws in all_draws(regime, sizes)]
-    return max([*sizes, *asked, sizes[0] + sum(asked) if regime.accumulates else 0])
+    def _class(self, name: str, expected: type | None = None) -> type:
+        """The class of a model or a batch by its name: one of `lib.pool`, or of the modules of this world and its bases."""
+        for module in (pool, *(sys.modules.get(base.__module__) for base in type(self).__mro__)):
+            found = getattr(module, name, None)
+            if dataclasses.is_dataclass(found) and expected in (None, found):
+                return found
+        refuse(
+            "world", type(self).__name__, f"models and batches that are dataclasses of its own module; {name} is none"
+        )
 
 
 def plain(value: Any) -> Any:
-    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`."""
+    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`, or by its
+    class where that would be an address in memory."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, list | tuple):
@@ -146,4 +197,5 @@ def plain(value: Any) -> Any:
         return f"{value.dist.name}({', '.join(arguments)})"
     if hasattr(value, "mean") and hasattr(value, "cov"):
         return f"{type(value).__name__}(mean={plain(np.asarray(value.mean))}, cov={plain(np.asarray(value.cov))})"
-    return str(value)
+    text = str(value)
+    return type(value).__name__ if " at 0x" in text else text

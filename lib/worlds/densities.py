@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +15,26 @@ from scipy.stats import chi2
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from lib.errors import among, refuse, whole
+from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, World, most_samples
+from lib.world import Fit, Score, World
 
 MOST_ROWS = 10**7  # points per run that a regime ever holds
 CHUNK = 1 << 20  # pairs of a test point and a kernel that are held at once: 8 MB
 SHOWN = 300  # samples of a run that the extra `shown` holds
+SCORES = {
+    "test_nll": Score("loss", "more", "loss on real test points", "nats per point"),
+    "variance_ratio": Score("variance", "less", "variance, truth = 1"),
+    "squared_mean_error": Score("excess risk", "more", "squared error of the mean"),
+    "second_moment": Score("fidelity", "more", "second moment about the true mean, truth = 1"),
+}
+MODE_SCORES = {
+    "smallest_mode": Score("tail", "less", "smallest share of a mode"),
+    "rare_mode": Score("tail", "less", "share of the rarest mode"),
+    "mode_diversity": Score("diversity", "less", "diversity of the modes, truth = 1"),
+    "between_modes": Score("fidelity", "more", "share of samples between the modes"),
+}
 
 
 @dataclass(frozen=True)
@@ -134,8 +145,9 @@ class _Density(World):
 
     def __post_init__(self):
         among("data", self.data, tuple(SHAPES))
-        whole("test_points", self.test_points, 1)
-        whole("test_seed", self.test_seed, 0)
+        self._set(
+            test_points=whole("test_points", self.test_points, 1), test_seed=whole("test_seed", self.test_seed, 0)
+        )
 
     @property
     def shape(self) -> Shape:
@@ -147,13 +159,13 @@ class _Density(World):
         """The real test points, the same ones for every model; shape (test_points, d)."""
         return _test(self.data, self.test_points, self.test_seed)
 
-    def check(self, regimes, sizes, scores, named):
-        for n in sizes:
-            if n < max(2, self.fewest):
-                refuse("n", n, f"at least {max(2, self.fewest)} points for {type(self).__name__}")
-        for regime in regimes:
-            if (most := most_samples(regime, sizes)) > MOST_ROWS:
-                refuse("n", sizes[0], f"at most {MOST_ROWS} points of a run at once; {regime} comes to {most}")
+    def check(self, demands, sizes, scores, named):
+        if min(sizes) < max(2, self.fewest):
+            refuse("n", min(sizes), f"at least {max(2, self.fewest)} points for {type(self).__name__}")
+        for demand in demands:
+            if demand.most > MOST_ROWS:
+                allowed = f"at most {MOST_ROWS} points of a run at once; {demand.label} comes to {demand.most}"
+                refuse("n", sizes[0], allowed)
 
     def real(self, runs, size, rng, used):
         return Rows(self.shape.rows(runs, size, child(rng, used)))
@@ -213,12 +225,11 @@ class GMM(_Density):
     score_samples: int = 2000
 
     random = ("fit", "score")
-    model_type = GMMModel
 
     def __post_init__(self):
         super().__post_init__()
-        whole("components", self.components, 1)
-        whole("score_samples", self.score_samples, SHOWN)
+        self._set(components=whole("components", self.components, 1))
+        self._set(score_samples=whole("score_samples", self.score_samples, SHOWN))
 
     @property
     def fewest(self) -> int:
@@ -226,11 +237,8 @@ class GMM(_Density):
         return self.components
 
     @property
-    def scores(self) -> tuple[str, ...]:
-        common = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
-        return (
-            (*common, "smallest_mode", "rare_mode", "mode_diversity", "between_modes") if self.shape.weights else common
-        )
+    def scores(self) -> dict[str, Score]:
+        return SCORES | MODE_SCORES if self.shape.weights else SCORES
 
     @property
     def extras(self) -> dict[str, tuple[str, ...]]:
@@ -321,10 +329,9 @@ class KDE(_Density):
     test_points: int = 500
     test_seed: int = 1
 
-    scores = ("test_nll", "variance_ratio", "squared_mean_error", "second_moment")
+    scores = SCORES
     extras = {"shown": ("sample", "coordinate")}
     random = ("score",)
-    model_type = KDEModel
     fewest = 2
 
     def __post_init__(self):
@@ -383,6 +390,4 @@ def width(bandwidth: float | str, size: int, dimension: int) -> float:
         among("bandwidth", bandwidth, ("scott", "silverman"))
         count = size if bandwidth == "scott" else size * (dimension + 2) / 4
         return float(count) ** (-1 / (dimension + 4))
-    if isinstance(bandwidth, bool) or not isinstance(bandwidth, numbers.Real) or not 0 < bandwidth < math.inf:
-        refuse("bandwidth", bandwidth, 'a positive number, "scott" or "silverman"')
-    return float(bandwidth)
+    return number("bandwidth", bandwidth, above=0)

@@ -14,10 +14,10 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from lib.errors import among, refuse, share, temperature, whole
-from lib.pool import Counts, Rows
+from lib.errors import among, number, refuse, share, whole
+from lib.pool import Counts, Rows, merged
 from lib.streams import child
-from lib.world import Fit, World, all_draws
+from lib.world import Fit, Score, World
 from lib.worlds.images.data import word_counts
 
 MOST_ROWS = 10**8  # explicit samples per run
@@ -78,18 +78,24 @@ class Discrete(World):
     top_p: float = 1.0
 
     random = ()
-    scores = ("heterozygosity_ratio", "support", "missing_mass", "tail_ratio", "total_variation", "kl", "reverse_kl")
+    scores = {
+        # Σp(1−p) is also the total variance of the states' indicators, and follows the Gaussian's law.
+        "heterozygosity_ratio": Score("variance", "less", "heterozygosity, truth = 1"),
+        "support": Score("tail", "less", "states that can still be produced"),
+        "missing_mass": Score("tail", "more", "true probability of what is lost"),
+        "tail_ratio": Score("tail", "less", "probability of the tail, truth = 1"),
+        "total_variation": Score("excess risk", "more", "total variation from the truth"),
+        "kl": Score("excess risk", "more", "KL(truth ‖ fit)", "nats"),
+        "reverse_kl": Score("fidelity", "more", "KL(fit ‖ truth)", "nats"),
+    }
     extras = {"probabilities": ("state",), "present": ("state",)}
-    batches = (Rows, Counts)
-    model_type = DiscreteModel
 
     def __post_init__(self):
         among("sampler", self.sampler, ("statistic", "explicit"))
         for name in ("tail", "top_p"):
             if not share(name, getattr(self, name)):
                 refuse(name, getattr(self, name), "a share above 0")
-        if not temperature("temperature", self.temperature):
-            refuse("temperature", self.temperature, "a number above 0")
+        number("temperature", self.temperature, above=0)
         _ = self.probabilities  # refuses a truth that is no distribution
 
     @cached_property
@@ -126,19 +132,16 @@ class Discrete(World):
         held = np.cumsum(self.probabilities[rarest])
         return np.sort(rarest[: np.searchsorted(held, self.tail * (1 - 1e-12)) + 1])
 
-    def check(self, regimes, sizes, scores, named):
-        for regime in regimes:
-            pool = regime.drawn_from(sizes)
-            most = max([pool, *sizes, *(max(draws.synthetic, draws.real) for draws in all_draws(regime, sizes))])
+    def check(self, demands, sizes, scores, named):
+        for demand in demands:
+            pool = demand.drawn_from
+            most = max(pool, *sizes, *demand.synthetic, *demand.real)
             if self.sampler == "explicit" and most > MOST_ROWS:
-                refuse(
-                    "n",
-                    sizes[0],
-                    f'at most {MOST_ROWS} explicit samples, {regime} comes to {most}; for more, sampler="statistic"',
-                )
+                allowed = f'at most {MOST_ROWS} explicit samples, {demand.label} comes to {most}; sampler="statistic" takes more'
+                refuse("n", sizes[0], allowed)
             if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
                 limit = f"{Counts.MOST_TO_TAKE_FROM} samples, from which on no subset is drawn (numpy's hypergeometric)"
-                refuse("n", sizes[0], f"pools below {limit}; {regime} draws from {pool}")
+                refuse("n", sizes[0], f"pools below {limit}; {demand.label} draws from {pool}")
 
     def real(self, runs, size, rng, used):
         probabilities = np.broadcast_to(self.probabilities, (runs, self.probabilities.size))
@@ -148,9 +151,7 @@ class Discrete(World):
         return Counts.of(batch, self.probabilities.size) if isinstance(batch, Rows) else batch
 
     def fit(self, train, rng):
-        total = self.reduce(train[0].batch)
-        for part in train[1:]:
-            total = total.merge(self.reduce(part.batch))
+        total = merged(train)
         return Fit(DiscreteModel(total.size, total.values), steps=1, examples=total.size)
 
     def sample(self, model, size, inputs, rng):

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 from scipy import linalg, stats
 
-from lib.errors import among, refuse, temperature, whole
-from lib.pool import Moments, Rows, bartlett
+from lib.errors import among, number, refuse, whole
+from lib.pool import Moments, Rows, bartlett, merged
 from lib.streams import child
-from lib.world import Fit, World
+from lib.world import Fit, Score, World
 
 MOST_ROWS = 10**8  # explicit points per run; a float64 array of them is 0.8 GB for each dimension
+SCORES = {
+    "trace_ratio": Score("variance", "less", "total variance, truth = 1"),
+    "log_det_ratio": Score("variance", "less", "ln det of the covariance, truth = 0"),
+    "squared_mean_error": Score("excess risk", "more", "squared error of the mean"),
+    "w2_squared": Score("excess risk", "more", "squared 2-Wasserstein distance"),
+    "gelbrich": Score("excess risk", "more", "Gelbrich's bound of the squared 2-Wasserstein distance"),
+    "kl": Score("excess risk", "more", "KL(truth ‖ fit)", "nats"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,11 @@ class Gaussian(World):
     random = ()
     weighs = True
     extras = {"mean": ("i",), "covariance": ("i", "j")}
-    batches = (Rows, Moments)
-    model_type = GaussianModel
 
     def __post_init__(self):
-        whole("dimension", self.dimension, 1)
+        self._set(dimension=whole("dimension", self.dimension, 1))
         among("estimator", self.estimator, ("mle", "unbiased", "known"))
-        temperature("temperature", self.temperature)
+        number("temperature", self.temperature)
         among("sampler", self.sampler, ("statistic", "explicit"))
         _ = self._truth  # refuses a truth that has no variance or another dimension
 
@@ -86,29 +92,30 @@ class Gaussian(World):
         return _Truth.of(self.truth, self.dimension)
 
     @property
-    def scores(self) -> tuple[str, ...]:
-        common = ("trace_ratio", "log_det_ratio", "squared_mean_error")
+    def scores(self) -> dict[str, Score]:
+        names = ["trace_ratio", "log_det_ratio", "squared_mean_error"]
         if self._truth.gaussian:
-            return (*common, "w2_squared", "kl")
-        return (*common, "w2_squared", "gelbrich") if self.dimension == 1 else (*common, "gelbrich")
+            names += ["w2_squared", "kl"]
+        else:
+            names += ["w2_squared", "gelbrich"] if self.dimension == 1 else ["gelbrich"]
+        return {name: SCORES[name] for name in names}
 
-    def check(self, regimes, sizes, scores, named):
-        for n in sizes:
-            if n < 2:
-                refuse("n", n, "at least 2 samples; one has no variance")
-            if named and n <= self.dimension:
-                for score in {"log_det_ratio", "kl"} & set(scores):
-                    refuse("scores", score, f"others at n={n} ≤ dimension={self.dimension}: the covariance is singular")
+    def check(self, demands, sizes, scores, named):
+        n = min(sizes)
+        if n < 2:
+            refuse("n", n, "at least 2 samples; one has no variance")
+        if named and n <= self.dimension:
+            for score in {"log_det_ratio", "kl"} & set(scores):
+                refuse("scores", score, f"others at n={n} ≤ dimension={self.dimension}: the covariance is singular")
         points = self.sampler == "explicit" or not self._truth.gaussian
         if points and max(sizes) > MOST_ROWS:
             allowed = f'at most {MOST_ROWS} explicit points; for more, sampler="statistic" and a Gaussian truth'
             refuse("n", max(sizes), allowed)
         if self.sampler == "statistic":
-            for regime in regimes:
-                if regime.needs_take:
-                    refuse(
-                        "sampler", "statistic", f'"explicit" for {regime}: it draws subsets, which moments cannot give'
-                    )
+            for demand in demands:
+                if demand.takes:
+                    allowed = f'"explicit" for {demand.label}: it draws subsets, which moments cannot give'
+                    refuse("sampler", "statistic", allowed)
 
     def real(self, runs, size, rng, used):
         rng = child(rng, used)
@@ -122,9 +129,7 @@ class Gaussian(World):
     def fit(self, train, rng):
         if any(part.weight != 1 for part in train):
             return self._weighted(train)
-        total = self.reduce(train[0].batch)
-        for part in train[1:]:
-            total = total.merge(self.reduce(part.batch))
+        total = merged(train)
         if self.estimator == "known":
             return self._known(total.mean, total.size)
         divisor = total.size - (self.estimator == "unbiased")
@@ -136,7 +141,7 @@ class Gaussian(World):
 
     def _weighted(self, train):
         """Mean and covariance about it with a weight on each part's samples."""
-        batches = [self.reduce(part.batch) for part in train]
+        batches = [part.batch for part in train]
         shares = np.array([part.weight * part.batch.size for part in train])
         shares = shares / shares.sum()
         mean = sum(w * b.mean for w, b in zip(shares, batches, strict=True))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lib.errors import among, refuse, whole
-from lib.pool import Rows, bartlett
+from lib.errors import among, number, refuse, whole
+from lib.pool import Rows, bartlett, merged
 from lib.streams import child
-from lib.world import Fit, World, all_draws, most_samples
+from lib.world import Fit, Score, World
 from lib.worlds.gram import Gram, Labels
 
 MOST_ROWS = 10**8  # explicit rows per run; a float64 array of them is 0.8 GB for each dimension
@@ -64,22 +63,23 @@ class Regression(World):
 
     random = ()
     extras = {"weights": ("coordinate",)}
-    batches = (Rows, Gram, Labels)
-    model_type = RegressionModel
 
     def __post_init__(self):
-        whole("dimension", self.dimension, 1)
+        self._set(dimension=whole("dimension", self.dimension, 1))
         for name in ("noise", "ridge", "shift"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
-                refuse(name, value, "a finite number, at least 0")
+            number(name, getattr(self, name))
         among("penalty", self.penalty, ("fixed", "per_row"))
         among("sampler", self.sampler, ("statistic", "explicit"))
         _ = self._given, self._truth  # refuse what is no design and no coefficient vector
 
     @property
-    def scores(self) -> tuple[str, ...]:
-        return ("excess_risk", "shrinkage") if self._truth.any() else ("excess_risk",)
+    def scores(self) -> dict[str, Score]:
+        scores = {"excess_risk": Score("excess risk", "more", "excess risk")}
+        if self._truth.any():
+            # A generator's own bias adds to the signal, every other one takes from it.
+            worse = "more" if self.shift else "less"
+            scores["shrinkage"] = Score("fidelity", worse, "fitted signal, truth = 1")
+        return scores
 
     @cached_property
     def _truth(self) -> np.ndarray:
@@ -113,44 +113,42 @@ class Regression(World):
     def _fresh(self) -> bool:
         return isinstance(self.design, str) and self.design == "fresh"
 
-    def check(self, regimes, sizes, scores, named):
+    @property
+    def keeps_rows(self) -> bool:
+        # Whoever labels the rows of a fixed design next needs their x.
+        return not self._fresh
+
+    def check(self, demands, sizes, scores, named):
         rows = sizes[0] if self._given is None else len(self._given)
         if self._given is None and not self.ridge and min(sizes) <= self.dimension + 1:
             limit = self.dimension + 1
-            refuse(
-                "n",
-                min(sizes),
-                f"more than d+1={limit} rows, or ridge > 0; the risk of least squares is infinite at T ≤ d+1",
-            )
+            allowed = f"more than d+1={limit} rows, or ridge > 0; the risk of least squares is infinite at T ≤ d+1"
+            refuse("n", min(sizes), allowed)
         if self._given is not None and sizes[0] % rows:
             refuse("n", sizes[0], f"whole copies of the given design of {rows} rows")
-        for regime in regimes:
-            if self.sampler == "explicit" and (most := most_samples(regime, sizes)) > MOST_ROWS:
-                refuse(
-                    "n",
-                    sizes[0],
-                    f'at most {MOST_ROWS} explicit rows, {regime} comes to {most}; sampler="statistic" has no limit',
+        for demand in demands:
+            most, label = demand.most, demand.label
+            if self.sampler == "explicit" and most > MOST_ROWS:
+                allowed = (
+                    f'at most {MOST_ROWS} explicit rows, {label} comes to {most}; sampler="statistic" has no limit'
                 )
-            if self.sampler == "statistic" and regime.drawn_from(sizes):
-                refuse(
-                    "sampler",
-                    "statistic",
-                    f'"explicit" for {regime}: it draws subsets, which sums over rows cannot give',
-                )
-            self._check_copies(regime, sizes, rows)
+                refuse("n", sizes[0], allowed)
+            if self.sampler == "statistic" and demand.drawn_from:
+                allowed = f'"explicit" for {label}: it draws subsets, which sums over rows cannot give'
+                refuse("sampler", "statistic", allowed)
+            self._check_copies(demand, rows)
 
-    def _check_copies(self, regime, sizes, rows):
+    def _check_copies(self, demand, rows):
         """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good as any."""
         if self._fresh or (self._given is None and self.sampler == "explicit"):
             return
-        for draws in all_draws(regime, sizes):
-            # Real rows are new ones, of any number, unless the design is given.
-            for asked in (draws.synthetic, draws.real if self._given is not None else 0):
-                if asked % rows:
-                    part = f"for {regime}: {asked} rows are no whole copies of the design of {rows}"
-                    if self._given is None:
-                        refuse("design", "fixed", f'"fresh", or sampler="explicit", {part}')
-                    refuse("design", self._given.shape, f'"fixed" or "fresh" {part}')
+        # Real rows are new ones, of any number, unless the design is given.
+        for asked in {*demand.synthetic, *(demand.real if self._given is not None else ())}:
+            if asked % rows:
+                part = f"for {demand.label}: {asked} rows are no whole copies of the design of {rows}"
+                if self._given is None:
+                    refuse("design", "fixed", f'"fresh", or sampler="explicit", {part}')
+                refuse("design", self._given.shape, f'"fixed" or "fresh" {part}')
 
     def real(self, runs, size, rng, used):
         truth = RegressionModel(np.broadcast_to(self._truth, (runs, self.dimension)))
@@ -190,13 +188,10 @@ class Regression(World):
         return np.tile(self._given, (runs, size // len(self._given), 1))
 
     def reduce(self, batch):
-        # Rows of a fixed design stay rows: whoever labels them next needs their x.
-        return Gram.of(batch) if isinstance(batch, Rows) and self._fresh else batch
+        return Gram.of(batch) if isinstance(batch, Rows) else batch
 
     def fit(self, train, rng):
-        total = _statistic(train[0].batch)
-        for part in train[1:]:
-            total = total.merge(_statistic(part.batch))
+        total = merged(train)
         if isinstance(total, Labels) and not self.ridge:
             weights = total.inverse @ total.mean[:, :, None]
         else:
@@ -252,7 +247,3 @@ class Regression(World):
             else:
                 out[name] = model.weights
         return out
-
-
-def _statistic(batch: Rows | Gram | Labels) -> Gram | Labels:
-    return Gram.of(batch) if isinstance(batch, Rows) else batch

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.errors import refuse, whole
+from lib.errors import number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, World
+from lib.world import Fit, Score, World
 
 WIDE = 1 / 39  # width of the spike up to EDGE
 EDGE = 0.1  # total variation above which the model has collapsed
@@ -53,18 +53,19 @@ class Spiked(World):
     rate: float = 4.0
 
     random = ()
-    scores = ("total_variation", "off_support", "collapsed")
-    model_type = SpikedModel
+    scores = {
+        "total_variation": Score("excess risk", "more", "total variation from the truth"),
+        "off_support": Score("fidelity", "more", "share of samples outside [0, 1]"),
+        "collapsed": Score("fidelity", "more", "share of runs that have collapsed"),
+    }
 
     def __post_init__(self):
-        whole("points", self.points, 1)
+        self._set(points=whole("points", self.points, 1))
+        number("rate", self.rate)
         # Below this the spike has a width that floating point can tell from an atom.
         if not self.rate * self.points * EDGE >= 36:
-            refuse(
-                "rate",
-                self.rate,
-                f"at least {36 / (self.points * EDGE):.3g} at points={self.points}, so that the spike is an atom",
-            )
+            least = 36 / (self.points * EDGE)
+            refuse("rate", self.rate, f"at least {least:.3g} at points={self.points}, so that the spike is an atom")
 
     def real(self, runs, size, rng, used):
         return Rows(child(rng, used).random((runs, size)))

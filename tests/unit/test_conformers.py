@@ -29,11 +29,11 @@ def stream(*key):
 
 
 def part(rows):
-    return (Part(Rows(np.asarray(rows, dtype=np.float32)), origin=0, real=1.0),)
+    return (Part(Rows(np.asarray(rows, dtype=np.float32)), real=1.0),)
 
 
 def real_part(world, runs, size):
-    return (Part(world.real(runs, size, stream(0), 0), origin=0, real=1.0),)
+    return (Part(world.real(runs, size, stream(0), 0), real=1.0),)
 
 
 def tensors(model):

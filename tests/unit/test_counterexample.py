@@ -29,7 +29,7 @@ def log_density(world, x, alpha, spike):
 
 
 def fitted(world, x):
-    model = world.fit((Part(Rows(x[None]), 0, 1.0),), None).model
+    model = world.fit((Part(Rows(x[None]), 1.0),), None).model
     return model.alpha[0], model.spike[0]
 
 

@@ -68,7 +68,7 @@ def test_the_probabilities_given_are_left_alone():
 @pytest.mark.parametrize("sampler", ["statistic", "explicit"])
 def test_a_fit_is_the_relative_frequency_of_all_parts(sampler):
     world = Discrete(TRUTH, sampler=sampler)
-    parts = (Part(Counts(4, np.array([[3, 1, 0]])), 0, 1.0), Part(Rows(np.array([[2, 2, 0, 1]])), 1, 0.0))
+    parts = (Part(Counts(4, np.array([[3, 1, 0]])), 1.0), Part(Counts.of(Rows(np.array([[2, 2, 0, 1]])), 3), 0.0))
     fit = world.fit(parts, None)
     assert fit.model.probabilities.tolist() == [[4 / 8, 2 / 8, 2 / 8]]
     assert (fit.steps, fit.examples) == (1, 8)

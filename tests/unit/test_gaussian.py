@@ -14,7 +14,7 @@ from lib.worlds.gaussian import Gaussian, GaussianModel
 def fitted(estimator="mle", d=3, n=30, runs=2):
     rows = Rows(np.random.default_rng(1).normal(0.5, 2.0, (runs, n, d)))
     world = Gaussian(d, estimator, "explicit")
-    return rows.values, world, world.fit((Part(rows, 0, 1.0),), None).model
+    return rows.values, world, world.fit((Part(Moments.of(rows), 1.0),), None).model
 
 
 @pytest.mark.parametrize(("estimator", "ddof"), [("mle", 0), ("unbiased", 1)])
@@ -30,10 +30,8 @@ def test_parts_are_pooled_by_their_samples():
     rng = np.random.default_rng(2)
     a, b = Rows(rng.normal(size=(2, 9, 3))), Rows(rng.normal(size=(2, 14, 3)))
     world = Gaussian(3, "unbiased", "explicit")
-    model = world.fit((Part(a, 0, 1.0), Part(b, 1, 0.0)), None).model
+    model = world.fit((Part(Moments.of(a), 1.0), Part(Moments.of(b), 0.0)), None).model
     assert_allclose(model.covariance[0], np.cov(np.concatenate([a.values[0], b.values[0]]).T))
-    mixed = world.fit((Part(Moments.of(a), 0, 1.0), Part(b, 1, 0.0)), None).model
-    assert_allclose(mixed.covariance, model.covariance)
 
 
 def test_scores_against_their_definitions():
@@ -79,7 +77,7 @@ def test_a_perfect_fit_scores_perfectly():
 )
 def test_exact_w2_by_quantiles_and_the_gelbrich_bound(truth):
     world = Gaussian(1, truth=truth)
-    assert world.scores == ("trace_ratio", "log_det_ratio", "squared_mean_error", "w2_squared", "gelbrich")
+    assert tuple(world.scores) == ("trace_ratio", "log_det_ratio", "squared_mean_error", "w2_squared", "gelbrich")
     mean, deviation = 0.7, 1.3
     model = GaussianModel(np.full((1, 1), mean), np.full((1, 1, 1), deviation))
     found = world.score(model, None, world.scores)

@@ -118,7 +118,7 @@ def test_a_text_that_is_empty_or_too_short_is_refused(tmp_path, kind, content, s
 
 def test_a_model_of_another_vocabulary_is_refused(worlds):
     small, other = worlds("transformer"), worlds("transformer", vocabulary=280)
-    train = (Part(Rows(other.corpus.train[None, :10]), 0, 1.0),)
+    train = (Part(Rows(other.corpus.train[None, :10]), 1.0),)
     model = other.fit(train, np.random.default_rng(0)).model
     with pytest.raises(ValueError, match=r"weights='embedding.weight' .*\(280, 16\) in one, \(300, 16\) in the other"):
         small.log_probabilities(model, small.corpus.test[None, :2])
@@ -215,7 +215,7 @@ def test_older_progress_stays_where_newer_cannot_be_written(worlds, tmp_path, mo
     from lib.worlds.language import training
 
     small = worlds("transformer", steps=20)
-    train = (Part(Rows(small.corpus.train[None, :20]), 0, 1.0),)
+    train = (Part(Rows(small.corpus.train[None, :20]), 1.0),)
     unbroken = small.fit(train, np.random.default_rng(1)).model
     monkeypatch.setattr(training, "SAVE_SECONDS", -1.0)
     save, saves = weights.save, []

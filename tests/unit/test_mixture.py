@@ -65,7 +65,7 @@ def test_blobs_are_made_by_their_weights():
 def test_a_fit_is_scikit_learns_and_keeps_mean_and_variance():
     world = GMM(components=2)
     real = world.real(3, 300, np.random.default_rng(1), 0)
-    fit = world.fit((Part(real, 0, 1.0),), np.random.default_rng(2))
+    fit = world.fit((Part(real, 1.0),), np.random.default_rng(2))
     seeds = np.random.default_rng(2).integers(2**31, size=3)
     for run in range(3):
         theirs = GaussianMixture(2, random_state=int(seeds[run])).fit(real.values[run])
@@ -198,7 +198,7 @@ def test_rules_of_thumb_are_scikit_learns():
     data = recurse(KDE("blobs", "scott"), [Replace(), Accumulate()], **SMALL, scores="variance_ratio")
     assert data.attrs["bandwidth"] == "scott"
     world = KDE("swiss_roll", "scott")
-    assert world.fit((Part(Rows(np.zeros((1, 128, 3))), 0, 1.0),), None).model.bandwidth == 0.5
+    assert world.fit((Part(Rows(np.zeros((1, 128, 3))), 1.0),), None).model.bandwidth == 0.5
 
 
 # Both worlds in the recursion

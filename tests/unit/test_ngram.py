@@ -178,7 +178,7 @@ def tiny(tmp_path_factory):
 @pytest.mark.parametrize("order", ORDERS)
 def test_log_probabilities_and_entropy_of_blocks(tiny, order, smoothing, monkeypatch):
     world = dataclasses.replace(tiny, order=order, smoothing=smoothing)
-    model = world.fit((Part(world.real(2, 20, stream(1), 0), 0, 1.0),), None).model
+    model = world.fit((Part(world.real(2, 20, stream(1), 0), 1.0),), None).model
     tokens = np.stack([world.real(2, 9, stream(2), 0).values[0]] * 2)
     found = world.log_probabilities(model, tokens)
     assert found.shape == (2, 9, 7)
@@ -198,8 +198,8 @@ def test_log_probabilities_and_entropy_of_blocks(tiny, order, smoothing, monkeyp
 
 def test_fit_takes_every_part_and_counts_tokens(tiny):
     batch = tiny.real(2, 20, stream(1), 0)
-    parts = tuple(Part(Rows(batch.values[:, k]), 0, 1.0) for k in (slice(0, 7), slice(7, 20)))
-    whole, split = tiny.fit((Part(batch, 0, 1.0),), None), tiny.fit(parts, None)
+    parts = tuple(Part(Rows(batch.values[:, k]), 1.0) for k in (slice(0, 7), slice(7, 20)))
+    whole, split = tiny.fit((Part(batch, 1.0),), None), tiny.fit(parts, None)
     assert whole.steps == 1 and whole.examples == 20 * 8
     for name, keys in whole.model.keys.items():
         np.testing.assert_array_equal(keys, split.model.keys[name])
@@ -208,7 +208,7 @@ def test_fit_takes_every_part_and_counts_tokens(tiny):
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
 def test_a_stored_model_is_the_same(tiny, smoothing, tmp_path):
     world = dataclasses.replace(tiny, smoothing=smoothing)
-    model = world.fit((Part(world.real(2, 20, stream(1), 0), 0, 1.0),), None).model
+    model = world.fit((Part(world.real(2, 20, stream(1), 0), 1.0),), None).model
     world.save(model, tmp_path / "model")
     loaded = world.load(tmp_path / "model")
     first, second = (world.sample(m, 30, None, stream(3)).values for m in (model, loaded))
@@ -224,7 +224,7 @@ def test_samples_are_blocks_and_follow_prompts(tiny, smoothing):
     # Blocks in which a token is followed by the next one: 0 1 2 …, 1 2 3 …
     start = np.arange(200) % 10
     train = Rows(np.broadcast_to((start[:, None] + np.arange(8)).astype(np.int32), (3, 200, 8)))
-    model = world.fit((Part(train, 0, 1.0),), None).model
+    model = world.fit((Part(train, 1.0),), None).model
     free = world.sample(model, 50, None, stream(1)).values
     assert free.shape == (3, 50, 8) and free.dtype == np.int32
     assert 0 <= free.min() and free.max() < model.vocabulary

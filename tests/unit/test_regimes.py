@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib import pool
+from lib.recursion import demand
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
@@ -16,7 +17,6 @@ from lib.regimes import (
     Step,
 )
 from lib.streams import Streams
-from lib.world import most_samples
 
 N = 20
 EVERY = [
@@ -50,10 +50,10 @@ def play(regime, generations):
     if regime.accumulates:
         kept = regime.starts_with(N)
         held.begin(held.subset(kept) if kept else None)
-    held.previous = (pool.Part(original, 0, 1.0),)
+    held.previous = (pool.Part(original, 1.0),)
     train = held.previous
     for t in range(2, generations + 1):
-        step = Step(t, N, N * t)
+        step = Step(N, N * t)
         draws = regime.draws(step)
         held.add(
             real=batch(100 + t, draws.real) if draws.real else None,
@@ -149,7 +149,7 @@ def test_mixture_takes_previous_samples_without_replacement():
 def test_mixtures_that_are_other_regimes_train_on_the_same_samples(mixture, same):
     for t in (2, 3, 6):
         assert (sources(play(mixture, t))[1] == sources(play(same, t))[1]).all()
-        assert mixture.draws(Step(t, N, N * t)) == same.draws(Step(t, N, N * t))
+        assert mixture.draws(Step(N, N * t)) == same.draws(Step(N, N * t))
 
 
 @pytest.mark.parametrize("regime", EVERY, ids=str)
@@ -218,4 +218,4 @@ def test_the_most_samples_that_a_regime_holds():
         (RealOnly(), 60),
         (RealOnly(grow=False), 30),
     ):
-        assert most_samples(regime, sizes) == most
+        assert demand("it", regime, sizes).most == most

@@ -103,7 +103,7 @@ def test_what_cannot_be_split_says_so():
 def test_a_fit_is_least_squares_on_all_rows(design, ridge, penalty, factor):
     world = Regression(3, design=design, ridge=ridge, penalty=penalty, sampler="explicit")
     one, two = rows(1), rows(2, size=7)
-    fit = world.fit((Part(one, 0, 1.0), Part(world.reduce(two), 1, 0.0)), None)
+    fit = world.fit((Part(world.reduce(one), 1.0), Part(world.reduce(two), 0.0)), None)
     for run in range(2):
         stacked = np.concatenate([one.values[run], two.values[run]])
         assert_allclose(fit.model.weights[run], least_squares(stacked, ridge * factor))
@@ -115,7 +115,7 @@ def test_ridge_on_labels_of_one_design(ridge, penalty, factor):
     rng = np.random.default_rng(1)
     x, ys = rng.normal(size=(9, 3)), rng.normal(size=(3, 9))
     world = Regression(3, ridge=ridge, penalty=penalty)
-    fit = world.fit((Part(labelled(x, ys), 0, 1.0),), None)
+    fit = world.fit((Part(world.reduce(labelled(x, ys)), 1.0),), None)
     stacked = np.concatenate([np.column_stack([x, y]) for y in ys])
     assert_allclose(fit.model.weights[0], least_squares(stacked, ridge * factor))
 

@@ -44,7 +44,7 @@ def world(data, **settings):
 
 def a_fit(small):
     """The weights of one fit, and what they write."""
-    train = (Part(Rows(small.corpus.train[None, :20]), 0, 1.0),)
+    train = (Part(Rows(small.corpus.train[None, :20]), 1.0),)
     model = small.fit(train, np.random.default_rng(1)).model
     return model.networks[0], small.sample(model, 12, None, np.random.default_rng(2)).values
 

@@ -75,7 +75,7 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_size_of_the_vocabulary(
 def test_a_model_learns_what_is_in_its_data():
     small = world(steps=150, rate=1e-2)
     blocks = np.tile(np.arange(16, dtype=np.int32), (1, 40, 1))
-    model = small.fit((Part(Rows(blocks), 0, 1.0),), np.random.default_rng(0)).model
+    model = small.fit((Part(Rows(blocks), 1.0),), np.random.default_rng(0)).model
     written = small.sample(model, 50, None, np.random.default_rng(1)).values
     assert (written[:, :, 0] == 0).all()  # the first token is drawn from those that begin a block
     assert (written == np.arange(16)).mean() > 0.95
@@ -86,7 +86,7 @@ def test_generated_text_is_judged_by_the_model_of_generation_one():
     data = recurse(small, [Replace()], keep=("samples", "generated_perplexities"), **(CALL | {"generations": 2}))
     streams = np.random.default_rng(0)
     real = Rows(np.stack([small.corpus.train[:30]] * 2))
-    first = small.fit((Part(real, 0, 1.0),), streams).model
+    first = small.fit((Part(real, 1.0),), streams).model
     alone, judged = (
         small.score(first, np.random.default_rng(1), ("generated_perplexity",), first=f) for f in (None, first)
     )
@@ -103,7 +103,7 @@ def test_a_base_is_trained_once_on_blocks_that_no_run_is_given():
     assert small.base() is world(base_blocks=100, base_steps=20, rate=1e-4, steps=3, prompts=True).base()
     assert small.base() is not world(base_blocks=100, base_steps=21).base()
     still = world(base_blocks=100, base_steps=20, steps=1, rate=1e-12)
-    model = still.fit((Part(Rows(still.available[None, :30]), 0, 1.0),), np.random.default_rng(0)).model
+    model = still.fit((Part(Rows(still.available[None, :30]), 1.0),), np.random.default_rng(0)).model
     for name, weight in still.base().items():
         assert_allclose(model.networks[0][name], weight, atol=1e-9)
 
@@ -115,7 +115,7 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
     assert (small.inputs(source, 7, None).values[:, 5:] == source.values[:, :2]).all()
     data = recurse(small, [Replace(), Keep(0.1), Accumulate()], **CALL)
     assert np.isfinite(data["test_perplexity"]).all()
-    model = small.fit((Part(source, 0, 1.0),), np.random.default_rng(0)).model
+    model = small.fit((Part(source, 1.0),), np.random.default_rng(0)).model
     first, again = (small.sample(model, 5, source, np.random.default_rng(k)).values for k in (1, 2))
     assert (first == again).all()
 
@@ -123,7 +123,7 @@ def test_prompts_are_the_training_blocks_in_order_and_a_beam_search_continues_ea
 def test_the_best_model_on_the_validation_part_can_be_kept():
     # Twenty passes over 8 blocks at a high rate: the last model has learned them by heart and is worse on new text.
     setting = {"steps": 400, "batch": 4, "rate": 2e-2}
-    train = (Part(Rows(world().corpus.train[None, :8]), 0, 1.0),)
+    train = (Part(Rows(world().corpus.train[None, :8]), 1.0),)
     losses = {}
     for stop in ("last", "best"):
         small = world(stop=stop, **setting)
@@ -159,7 +159,7 @@ def test_a_killed_call_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
 @pytest.mark.parametrize("stop", ["last", "best"])
 def test_a_fit_killed_half_way_goes_on_from_its_progress(tmp_path, monkeypatch, stop):
     small = world(steps=40, stop=stop)
-    train = (Part(Rows(np.stack([small.corpus.train[:30]] * 2)), 0, 1.0),)
+    train = (Part(Rows(np.stack([small.corpus.train[:30]] * 2)), 1.0),)
     unbroken = small.fit(train, np.random.default_rng(9)).model
     monkeypatch.setattr(training, "SAVE_SECONDS", -1.0)
     factor = Schedule.factor
@@ -217,7 +217,7 @@ def test_the_learning_rate_rises_and_falls_to_zero():
 
 
 def test_bfloat16_products_give_nearly_the_same_model():
-    train = (Part(Rows(world().corpus.train[None, :30]), 0, 1.0),)
+    train = (Part(Rows(world().corpus.train[None, :30]), 1.0),)
     scores = {}
     for dtype in ("float32", "bfloat16"):
         small = world(dtype=dtype, steps=60)

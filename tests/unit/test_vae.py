@@ -24,7 +24,7 @@ def stream(*key):
 
 
 def real_part(world, runs, size, key=0):
-    return (Part(world.real(runs, size, stream(key), 0), origin=0, real=1.0),)
+    return (Part(world.real(runs, size, stream(key), 0), real=1.0),)
 
 
 def tensors(model):

@@ -28,7 +28,7 @@ def streams(runs):
 
 
 def real_part(world, runs, size):
-    return (Part(world.real(runs, size, stream(0), 0), origin=0, real=1.0),)
+    return (Part(world.real(runs, size, stream(0), 0), real=1.0),)
 
 
 def tensors(weights):

@@ -6,7 +6,7 @@ import numpy as np
 
 from lib import pool
 from lib.streams import child
-from lib.world import Fit, World
+from lib.world import Fit, Score, World
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class Toy(World):
 
     conditional: bool = False
 
-    scores = ("mean",)
+    scores = {"mean": Score("excess risk", "more", "mean of the rows")}
     extras = {"pair": ("side",)}
-    model_type = ToyModel
 
     def real(self, runs, size, rng, used):
         return pool.Rows(child(rng, used).standard_normal((runs, size, 1)))

@@ -11,7 +11,7 @@ import torch
 from lib.errors import among, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, World, check_real_rows
+from lib.world import Fit, Score, World
 from lib.worlds.images.data import Images, images
 from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, normal, optimiser
 from lib.worlds.images.scores import entropy, judge
@@ -102,7 +102,13 @@ class VAE(World):
     shown: int = 20
     device: str = "auto"
 
-    scores = ("test_nelbo", "variance_ratio", "frechet_distance", "class_entropy", "class_minimum")
+    scores = {
+        "test_nelbo": Score("loss", "more", "negative test ELBO", "nats per image"),
+        "variance_ratio": Score("variance", "less", "total variance of samples, real images = 1"),
+        "frechet_distance": Score("fidelity", "more", "Fréchet distance from the real test part"),
+        "class_entropy": Score("diversity", "less", "entropy of the class shares", "nats"),
+        "class_minimum": Score("tail", "less", "smallest class share of samples"),
+    }
     extras = {"samples": ("sample", "row", "column"), "class_shares": ("class",)}
     batches = (Rows,)
     model_type = VAEModel
@@ -144,11 +150,11 @@ class VAE(World):
     def _device(self) -> torch.device:
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
-    def check(self, regimes, sizes, scores, named):
-        for n in sizes:
-            if n < 2:
-                refuse("n", n, "at least 2 images")
-        check_real_rows(regimes, sizes, len(self._images.train), f"training images of {self.data}")
+    def check(self, demands, sizes, scores, named):
+        if min(sizes) < 2:
+            refuse("n", min(sizes), "at least 2 images")
+        for demand in demands:
+            demand.check_real(len(self._images.train), f"training images of {self.data}")
 
     def real(self, runs, size, rng, used):
         """Each run gets the training part in an order of its own and takes the next `size` images from it, dequantised.

@@ -12,7 +12,7 @@ from lib.checkpoint import Checkpoint
 from lib.errors import refuse, whole
 from lib.pool import Rows
 from lib.streams import child
-from lib.world import World, all_draws, check_real_rows
+from lib.world import Score, World
 from lib.worlds.language import scores as text_scores
 from lib.worlds.language.corpus import Corpus, corpus
 
@@ -59,16 +59,18 @@ class Language(World):
     score_samples: int = 200
     shown: int = 4
 
-    scores = (
-        "test_perplexity",
-        "bits_per_byte",
-        "next_entropy",
-        "generated_perplexity",
-        "distinct_2",
-        "repetition_rate",
-        "vocabulary_coverage",
-        "zipf_exponent",
-    )
+    scores = {
+        "test_perplexity": Score("loss", "more", "perplexity of the real test part", "perplexity"),
+        "bits_per_byte": Score("loss", "more", "loss on the real test part", "bits per byte"),
+        "next_entropy": Score("diversity", "less", "entropy of the next token", "nats"),
+        "generated_perplexity": Score(
+            "diversity", "less", "perplexity of what is written under the first model", "perplexity"
+        ),
+        "distinct_2": Score("diversity", "less", "distinct pairs of tokens among all that are written"),
+        "repetition_rate": Score("diversity", "more", "share of written 4-grams that repeat one in the block"),
+        "vocabulary_coverage": Score("tail", "less", "share of the real text's tokens that are written"),
+        "zipf_exponent": Score("tail", "more", "exponent of Zipf's law of what is written"),
+    }
     extras = {"generated_perplexities": ("sample",), "samples": ("shown", "token")}
     batches = (Rows,)
     compares = True
@@ -95,8 +97,9 @@ class Language(World):
         """The setting that makes the model continue a prompt in one way only; empty if there is none."""
         return ""
 
-    def check(self, regimes, sizes, scores, named):
-        check_real_rows(regimes, sizes, len(self.available), f"training blocks of {self.data}")
+    def check(self, demands, sizes, scores, named):
+        for demand in demands:
+            demand.check_real(len(self.available), f"training blocks of {self.data}")
         if not self.deterministic:
             return
         if not self.prompts:
@@ -104,12 +107,12 @@ class Language(World):
                 *self._decoding(),
                 "prompts=True: without prompts a deterministic decoder writes one block again and again",
             )
-        for regime in regimes:
-            most = max((draws.synthetic for draws in all_draws(regime, sizes)), default=0)
+        for demand in demands:
+            most = max(demand.synthetic)
             if most > sizes[0]:
                 refuse(
                     *self._decoding(),
-                    f"sampling at a temperature with {regime}, which asks for {most} blocks: a deterministic decoder continues "
+                    f"sampling at a temperature with {demand.label}, which asks for {most} blocks: a deterministic decoder continues "
                     f"each of the {sizes[0]} prompts in one way only, the others would be copies",
                 )
 

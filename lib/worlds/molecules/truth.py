@@ -11,7 +11,7 @@ import torch
 from lib.errors import among, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, World, check_real_rows
+from lib.world import Fit, Score, World
 from lib.worlds.molecules import conformers as molecules
 from lib.worlds.molecules import scores as molecule_scores
 from lib.worlds.molecules.diffusion import (
@@ -103,16 +103,16 @@ class Conformers(World):
     shown: int = 60
     device: str = "auto"
 
-    scores = (
-        "denoising_error",
-        "torsion_distance",
-        "coverage_recall",
-        "matching_recall",
-        "coverage_precision",
-        "matching_precision",
-        "energy_excess",
-        "valid_share",
-    )
+    scores = {
+        "denoising_error": Score("loss", "more", "error of the denoiser on real test conformers"),
+        "torsion_distance": Score("fidelity", "more", "distance of torsion angles from the truth", "degrees"),
+        "coverage_recall": Score("diversity", "less", "share of true conformers with one near them"),
+        "matching_recall": Score("diversity", "more", "distance of true conformers to the nearest", "Å"),
+        "coverage_precision": Score("fidelity", "less", "share of samples near a true conformer"),
+        "matching_precision": Score("fidelity", "more", "distance of samples to the nearest true one", "Å"),
+        "energy_excess": Score("fidelity", "more", "median energy above that of the truth", "kcal/mol"),
+        "valid_share": Score("fidelity", "less", "share of samples with valid geometry"),
+    }
     extras = {
         "torsion_shares": ("torsion", "bin"),
         "energy_quantiles": ("quantile",),
@@ -151,11 +151,11 @@ class Conformers(World):
 
         return super().settings() | {"rdkit": rdkit.__version__}  # another version may draw other conformers
 
-    def check(self, regimes, sizes, scores, named):
-        for n in sizes:
-            if n < 2:
-                refuse("n", n, "at least 2 conformers")
-        check_real_rows(regimes, sizes, self.conformers, f"conformers of {self.molecule}")
+    def check(self, demands, sizes, scores, named):
+        if min(sizes) < 2:
+            refuse("n", min(sizes), "at least 2 conformers")
+        for demand in demands:
+            demand.check_real(self.conformers, f"conformers of {self.molecule}")
         _ = self._truth
 
     def real(self, runs, size, rng, used):
