@@ -15,8 +15,6 @@ NAME = "gaussian-grid"
 SIZE_MARK = "<!-- language-size -->"
 SIZE_NAME = "language-size"
 LOST = 0.1  # a variance ratio below which a fit counts as having lost its spread
-# From what is thrown away to what is kept; a record may hold them in another order.
-ORDER = ("Replace", "ReplaceGrown", "Keep", "FreshReal", "AccumulateSubsample", "Accumulate", "RealOnly")
 SPREAD, ERROR = "gaussian-grid-variance.png", "gaussian-grid-error.png"
 
 
@@ -84,9 +82,11 @@ def save(fig, path):
 
 def middle(grid, score):
     """Medians over runs with dims (estimator, dimension, n, regime, generation), axes in ascending order."""
+    from lib.chapter.looks import LOOKS
+
     values = grid[score].sel(summary="q50").sortby(["dimension", "n"])
-    names = sorted(values["regime"].values, key=lambda name: (ORDER.index(name.split("(")[0]), name))
-    return values.sel(regime=names).transpose("estimator", "dimension", "n", "regime", "generation")
+    order = np.argsort([list(LOOKS).index(str(family)) for family in values["family"].values], kind="stable")
+    return values.isel(regime=order).transpose("estimator", "dimension", "n", "regime", "generation")
 
 
 def spread(grid):
@@ -107,9 +107,7 @@ def spread(grid):
     for (i, d), (j, n) in ((a, b) for a in enumerate(dimensions) for b in enumerate(sizes)):
         ax, cell = axes[i, j], values.sel(dimension=d, n=n)
         for regime in values["regime"].values:
-            look = {**figures.style(str(regime)), "markersize": 3, "linewidth": 1.4}
-            if str(regime).endswith("fixed)"):  # a variant shares the colour and marker of its kind
-                look["linestyle"] = (0, (1, 1))
+            look = {**figures.style(cell.sel(regime=regime)), "markersize": 3, "linewidth": 1.4}
             ax.plot(cell["generation"], cell.sel(regime=regime), label=str(regime), markevery=3, **look)
         ax.set(xscale="log", ylim=(0, 1.15))
         if i == 0:

@@ -1,4 +1,4 @@
-"""The explorer's page: for readers without JavaScript a figure and a table of each panel, for all others the module itself.
+"""The explorer's page: for readers without JavaScript a figure and a table of each panel, for all others the module.
 
 The module goes into the page as it is. A page opened from a folder may not load a module from a file beside it.
 """
@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 PAGE = Path("book", "explorer.md")
 MARKS = {name: f"<!-- explorer: {name} -->" for name in ("gaussian", "words", "module")}
 PICTURES = {name: f"explorer-{name}.png" for name in ("gaussian", "words")}
-LOW, HIGH = 0.05, 0.95
 
 
 def fill(text, static):
@@ -25,145 +24,118 @@ def fill(text, static):
     with mpl.rc_context():
         mpl.use("agg")
         figures.use()
-        text = text.replace(MARKS["gaussian"], gaussian(static / PICTURES["gaussian"]))
-        text = text.replace(MARKS["words"], words(static / PICTURES["words"]))
+        text = text.replace(MARKS["gaussian"], gaussian(static))
+        text = text.replace(MARKS["words"], words(static))
     return text.replace(MARKS["module"], module())
 
 
-def defaults(panel):
-    """The settings that the explorer starts with."""
-    from lib.chapter.explorer import RANGES
-
-    return {name: start for name, (_, _, start) in RANGES[panel].items()}
-
-
 def simulated(panel, world, **asked):
-    """Both regimes that the explorer starts with, by the book's own recursion."""
+    """The two regimes that the explorer starts with, its settings, and what the book's own recursion finds."""
+    from lib.chapter.explorer import RANGES
     from lib.recursion import recurse
     from lib.regimes import Accumulate, Replace
 
-    return recurse(
-        world, {"Replace": Replace(), "Accumulate": Accumulate()}, progress=False, **defaults(panel), **asked
-    )
+    given = {name: start for name, (_, _, start) in RANGES[panel].items()}
+    regimes = {str(regime): regime for regime in (Replace(), Accumulate())}
+    return regimes, given, recurse(world, regimes, progress=False, **given, **asked)
 
 
-def laws(law, given, **more):
-    from lib.regimes import Accumulate, Replace
-
-    return {str(regime): law(regime, given["n"], given["generations"], **more) for regime in (Replace(), Accumulate())}
-
-
-def gaussian(path):
-    """Variance and drift of the mean, drawn into `path`; returns the panel's place on the page."""
+def gaussian(static):
+    """The Gaussian's place on the page: variance and drift of the mean."""
     from lib import theory
-    from lib.chapter import figures
     from lib.worlds.gaussian import Gaussian
 
-    given = defaults("gaussian")
-    data = simulated("gaussian", Gaussian(), scores=("trace_ratio",), keep=("mean",))
-    variance, drift = data["trace_ratio"], data["mean"].squeeze("i")
-    exact, error = laws(theory.expected_variance, given), laws(theory.expected_error, given)
-    fig, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), layout="constrained")
-    for regime in data["regime"].values:
-        figures.trajectory(axes[0], variance.sel(regime=regime), law=exact[regime])
-        figures.trajectory(axes[1], drift.sel(regime=regime), law=error[regime] ** 0.5)
-        figures.exact(axes[1], drift["generation"].values, -(error[regime] ** 0.5))
-    axes[0].set_yscale("log")
-    figures.finish(axes[0], ylabel="variance of the fit (truth = 1)", legend=False)
-    figures.finish(axes[1], ylabel="drift of the mean (in σ of the truth)", legend=False)
-    axes[0].legend(loc="lower left")
-    save(fig, path)
-    rows = [
-        (t, regime, *quantiles(variance, regime, t), exact[regime][t - 1])
-        for t in shown(given["generations"])
-        for regime in data["regime"].values
-    ]
+    regimes, given, data = simulated("gaussian", Gaussian(), scores=("trace_ratio",), keep=("mean",))
+    at = given["n"], given["generations"]
+    root = {name: theory.expected_error(regime, *at) ** 0.5 for name, regime in regimes.items()}
+    variance = {name: [theory.expected_variance(regime, *at)] for name, regime in regimes.items()}
+    charts = {
+        "variance of the fit (truth = 1)": (data["trace_ratio"], variance, {"yscale": "log"}),
+        "drift of the mean (in σ of the truth)": (
+            data["mean"].squeeze("i"),
+            {name: [spread, -spread] for name, spread in root.items()},
+            {},
+        ),
+    }
     return place(
         "gaussian",
-        "Two panels over the generations. Left, the variance of the fit on a logarithmic axis: it falls under Replace and stays near the "
-        "truth under Accumulate. Right, the drift of the mean: its band widens under Replace and stays narrow under Accumulate.",
-        f"The settings that the explorer starts with, simulated by the book: {told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact "
-        "laws, of the mean of the variance and of the root mean square of the drift. The controls need JavaScript.",
-        ("generation", "regime", "median variance", "5%", "95%", "exact mean"),
-        rows,
+        static,
+        charts,
+        "Two panels over the generations. Left, the variance of the fit on a logarithmic axis: it falls under Replace "
+        "and stays near the truth under Accumulate. Right, the drift of the mean: its band widens under Replace and "
+        "stays narrow under Accumulate.",
+        f"{told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact laws, of the "
+        "mean of the variance and of the root mean square of the drift. The controls need JavaScript.",
+        "median variance",
     )
 
 
-def words(path):
-    """Number of words left and diversity, drawn into `path`; returns the panel's place on the page."""
-    from lib.chapter import figures
+def words(static):
+    """The words' place on the page: number of words left and diversity."""
     from lib.theory import discrete
     from lib.worlds.discrete import Discrete
 
-    given, world = defaults("words"), Discrete("words")
-    data = simulated("words", world, scores=("support", "heterozygosity_ratio"))
-    support, diversity = data["support"], data["heterozygosity_ratio"]
-    exact = {
-        regime: discrete.expected_support(world.probabilities, given["n"], given["generations"], regime.lower())
-        for regime in data["regime"].values
+    world = Discrete("words")
+    regimes, given, data = simulated("words", world, scores=("support", "heterozygosity_ratio"))
+    at = given["n"], given["generations"]
+    left = {name: [discrete.expected_support(world.probabilities, *at, name.lower())] for name in regimes}
+    chance = {name: [discrete.expected_heterozygosity(regime, *at)] for name, regime in regimes.items()}
+    charts = {
+        "words a model can still say": (data["support"], left, {"yscale": "log", "ylim": (10, 1000)}),
+        "diversity (truth = 1)": (data["heterozygosity_ratio"], chance, {"ylim": (0, 1.1)}),
     }
-    chance = laws(discrete.expected_heterozygosity, given)
-    fig, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), layout="constrained")
-    for regime in data["regime"].values:
-        figures.trajectory(axes[0], support.sel(regime=regime), law=exact[regime])
-        figures.trajectory(axes[1], diversity.sel(regime=regime), law=chance[regime])
-    axes[0].set(yscale="log", ylim=(10, 1000))
-    axes[1].set_ylim(0, 1.1)
-    figures.finish(axes[0], ylabel="words a model can still say", legend=False)
-    figures.finish(axes[1], ylabel="diversity (truth = 1)", legend=False)
-    axes[1].legend(loc="lower left")
-    save(fig, path)
-    rows = [
-        (t, regime, *quantiles(support, regime, t), exact[regime][t - 1])
-        for t in shown(given["generations"])
-        for regime in data["regime"].values
-    ]
     return place(
         "words",
-        "Two panels over the generations. Left, the number of words a model can still say, on a logarithmic axis: it falls under Replace and "
-        "stays where the first sample left it under Accumulate. Right, the diversity: it falls slowly under Replace and hardly under "
-        "Accumulate.",
-        f"The settings that the explorer starts with, simulated by the book: {told(given)}. Median and 5 to 95% of runs; thin dark lines are the exact laws of the "
-        "mean. Diversity is the chance that two words differ. The controls need JavaScript.",
-        ("generation", "regime", "median words", "5%", "95%", "exact mean"),
-        rows,
+        static,
+        charts,
+        "Two panels over the generations. Left, the number of words a model can still say, on a logarithmic axis: it "
+        "falls under Replace and stays where the first sample left it under Accumulate. Right, the diversity: it falls "
+        "slowly under Replace and hardly under Accumulate.",
+        f"{told(given)}. Median and 5 to 95% of runs; thin dark lines are the exact laws of the mean. Diversity is the "
+        "chance that two words differ. The controls need JavaScript.",
+        "median words",
     )
 
 
 def told(given):
-    return f"n = {given['n']}, {given['runs']} runs, seed {given['seed']}"
+    said = f"n = {given['n']}, {given['runs']} runs, seed {given['seed']}"
+    return f"The settings that the explorer starts with, simulated by the book: {said}"
 
 
-def shown(generations):
-    """The generations that the tables have a row for."""
-    return [1, *(generations * part // 10 for part in (1, 2, 5, 10))]
+def place(name, static, charts, alt, caption, median):
+    """The element that the explorer is mounted on, holding what is there without it: a figure, and a table of its left
+    half. `charts` has for each label the values, the exact laws of each regime and settings of the axes."""
+    from lib.chapter import figures
 
-
-def quantiles(values, regime, t):
-    found = values.sel(regime=regime, generation=t).quantile([0.5, LOW, HIGH], "run").values
-    return tuple(float(value) for value in found)
-
-
-def save(fig, path):
-    fig.savefig(path)
+    fig, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), layout="constrained")
+    for ax, (label, (values, laws, settings)) in zip(axes, charts.items(), strict=True):
+        for regime, lines in laws.items():
+            figures.trajectory(ax, values.sel(regime=regime))
+            for law in lines:
+                figures.exact(ax, values["generation"].values, law)
+        ax.set(**settings)
+        figures.finish(ax, ylabel=label, legend=False)
+    axes[0 if name == "gaussian" else 1].legend(loc="lower left")
+    fig.savefig(static / PICTURES[name])
     plt.close(fig)
-
-
-def place(name, alt, caption, head, rows):
-    """The element that the explorer is mounted on, holding what is there without it: a figure and a table."""
-    line = "| " + " | ".join(head) + " |\n|" + " ---: | :--- |" + " ---: |" * (len(head) - 2)
-    cells = ["| " + " | ".join(v if isinstance(v, str) else f"{v:.3g}" for v in row) + " |" for row in rows]
-    table = "\n".join([line, *cells])
+    values, laws, _ = next(iter(charts.values()))
+    last = values.sizes["generation"]
+    rows = [f"| generation | regime | {median} | 5% | 95% | exact mean |", "| ---: | :--- |" + " ---: |" * 4]
+    for t in (1, *(last * tenths // 10 for tenths in (1, 2, 5, 10))):
+        for regime, (law, *_) in laws.items():
+            found = values.sel(regime=regime, generation=t).quantile([0.5, 0.05, 0.95], "run").values
+            numbers = " | ".join(f"{value:.3g}" for value in (*found, law[t - 1]))
+            rows.append(f"| {t} | {regime} | {numbers} |")
     figure = f"```{{figure}} _static/{PICTURES[name]}\n:name: fig-explorer-{name}\n:alt: {alt}\n\n{caption}\n```"
-    return f"::::{{div}} explorer-{name}\n{figure}\n\n{table}\n::::"
+    return f"::::{{div}} explorer-{name}\n{figure}\n\n" + "\n".join(rows) + "\n::::"
 
 
 def module():
     """The module and the few lines that mount it, as a script of the page."""
-    from lib.chapter.explorer import MODULE, word_table
+    from lib.chapter import explorer
 
-    table = json.dumps(word_table(), separators=(",", ":"))
-    script = MODULE.read_text(encoding="utf-8") + (
+    table = json.dumps(explorer.word_table(), separators=(",", ":"))
+    script = explorer.module() + (
         "\n// The page itself: what stands there without JavaScript gives way to the panels.\n"
         f"const table = {table};\n"
         "for (const [panel, words] of Object.entries({ gaussian: null, words: table })) {\n"
@@ -174,5 +146,5 @@ def module():
     fence = "`" * 6
     for sign in ("</script", "<!--", fence):
         if sign in script:
-            raise ValueError(f"{MODULE.name} cannot stand in a page: it contains {sign}")
+            raise ValueError(f"the explorer's module cannot stand in a page: it contains {sign}")
     return f'{fence}{{raw}} html\n<script type="module">\n{script}</script>\n{fence}'

@@ -1,4 +1,4 @@
-"""Sphinx extension: pictures that open at full size, what a link to a page shows elsewhere, and the page for a wrong address."""
+"""Sphinx extension: pictures that open at full size, what a link shows elsewhere, and the page for a wrong address."""
 
 import html
 import json
@@ -22,8 +22,8 @@ LIGHT_ON_PAPER = """
   addEventListener("afterprint", () => { page.dataset.theme = shown; });
 })();
 """
-# A server shows this page at whatever address was asked for. So it asks for no file, and its links start where the book does:
-# above the folders of pages, or at the book's own address. Opened as the file that it is, it needs no help.
+# A server shows this page at whatever address was asked for. So it asks for no file, and its links start where the book
+# does: above the folders of pages, or at the book's own address. Opened as the file that it is, it needs no help.
 NOT_FOUND = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -42,11 +42,14 @@ NOT_FOUND = """\
 </script>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 42rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }}
-body {{ color: #1b1f24; background: #fff; }}
+body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 42rem; margin: 0 auto; padding: 1rem; }}
+body {{ overflow-wrap: break-word; color: #1b1f24; background: #fff; }}
 a {{ color: #0b57c4; }}
 .provenance {{ font-size: 0.8rem; }}
-@media screen and (prefers-color-scheme: dark) {{ body {{ color: #e6e8eb; background: #121212; }} a {{ color: #7fb0f5; }} }}
+@media screen and (prefers-color-scheme: dark) {{
+  body {{ color: #e6e8eb; background: #121212; }}
+  a {{ color: #7fb0f5; }}
+}}
 </style>
 </head>
 <body>

@@ -1,4 +1,4 @@
-"""Sphinx extension: the first time that a chapter uses a word of the glossary, the word leads there and says what it means."""
+"""Sphinx extension: where a chapter first uses a word of the glossary, the word leads there and says what it means."""
 
 import re
 
@@ -6,7 +6,8 @@ from docutils import nodes
 
 GLOSSARY = "book/glossary"
 PAGES = "notebooks/"
-# Words of the glossary that are, as often as not, used in their everyday sense. An author links them with {term} where they mean it.
+# Words of the glossary that are, as often as not, used in their everyday sense. An author links them with {term} where
+# they mean it.
 EVERYDAY = ("record", "run", "drift", "rank", "separated", "ledger")
 # Names of regimes, written with a capital, and verbs: only the name is meant.
 NAMES = ("replace", "accumulate")
@@ -33,7 +34,7 @@ def definitions(glossary):
 
 
 def link_first_uses(doctree, known, address):
-    """Turn the first use of each known word in running text into a link; `address` maps an anchor to a link's target."""
+    """Turn the first use of each known word in running text into a link; `address` maps an anchor to its target."""
     linked = {
         ref["refid" if "refid" in ref else "refuri"].rpartition("#")[2]
         for ref in doctree.findall(nodes.reference)

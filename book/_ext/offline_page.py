@@ -31,10 +31,8 @@ def footer(provenance, page):
         parts.insert(1, f"executed in {provenance['seconds'][page]:.0f} s on {provenance['device']}, one thread")
     else:
         minutes = sum(provenance["seconds"].values()) / 60
-        parts.insert(
-            1,
-            f"{len(provenance['seconds'])} chapters executed in {minutes:.1f} minutes on {provenance['device']}, one thread each",
-        )
+        chapters = f"{len(provenance['seconds'])} chapters executed in {minutes:.1f} minutes"
+        parts.insert(1, f"{chapters} on {provenance['device']}, one thread each")
     return '<p class="provenance">' + html.escape("; ".join(parts)) + ".</p>"
 
 

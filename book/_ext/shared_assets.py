@@ -1,7 +1,7 @@
 """Sphinx extension: of what the theme and its packages bring along, the book keeps what a page can ask for.
 
-Packages copy all of their files: every bundle of MathJax, source maps, each font in two formats. Pages load a few of them. What
-stays is what a page or a style sheet names, and the fonts that MathJax asks for by itself.
+Packages copy all of their files: every bundle of MathJax, source maps, each font in two formats. Pages load a few of
+them. What stays is what a page or a style sheet names, and the fonts that MathJax asks for by itself.
 """
 
 import re
@@ -11,7 +11,8 @@ from pathlib import Path
 ASKED_FOR_BY_MATHJAX = ("mathjax/output/chtml/fonts/woff-v2/*.woff", "mathjax/input/tex/extensions/*.js")
 # Every TeX extension at once; no formula asks for it.
 NEVER = ("mathjax/input/tex/extensions/all-packages.js",)
-# Icons are drawn from the theme's font. The script would draw them a second time, as pictures; it is larger than all the rest.
+# Icons are drawn from the theme's font. The script would draw them a second time, as pictures; it is larger than all
+# the rest.
 ICON_SCRIPT = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 ICON = re.compile(r'<(i|span) class="([^"]*\bfa-[^"]*)"(?! aria-hidden)')
 LINKED = re.compile(r'(?:src|href)="([^"#?]+)')
@@ -20,7 +21,8 @@ IN_STYLE = re.compile(r"(?:url\(\s*[\"']?|@import\s*[\"'])([^\"')?#]+)")
 OLD_FONT = re.compile(r",\s*url\([^)]*\.ttf[\"']?\)\s*format\([^)]*\)")
 # A summary of what was found is read from the page itself, which a browser refuses for a page opened from a folder.
 SEARCH_FROM_A_FOLDER = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
-# Its menu offers speech and other ways to draw a formula, whose files are not shipped. The MathML for screen readers stays.
+# Its menu offers speech and other ways to draw a formula, whose files are not shipped. The MathML for screen readers
+# stays.
 MATHJAX = {"options": {"enableMenu": False}}
 # A formula that is wider than the page scrolls inside itself, so the keyboard has to reach it.
 SCROLLED_BY_KEYBOARD = """

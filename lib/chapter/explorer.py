@@ -1,13 +1,16 @@
-"""The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and on Colab and as part of a page.
+"""The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and as part of a page.
 
-Both are the one ES module `lib/chapter/explorer.js`, which samples exactly in law as `lib.worlds.gaussian` and `lib.worlds.discrete` do and draws the laws of
-`lib.theory` over it. Here is what it cannot have by itself: the word frequencies, and its settings as traits.
+Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds.gaussian` and
+`lib.worlds.discrete` do and has the laws of `lib.theory`, and `view.js`, which shows it. Here is what they cannot have
+by themselves: the table of regimes, the word frequencies, and the settings as traits.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,26 +19,17 @@ import anywidget
 import numpy as np
 import traitlets
 
+from lib.chapter import looks
 from lib.errors import among, refuse, whole
-from lib.regimes import (
-    Accumulate,
-    AccumulateSubsample,
-    FreshReal,
-    Keep,
-    Mixture,
-    RealOnly,
-    Regime,
-    Replace,
-    ReplaceGrown,
-)
+from lib.regimes import Accumulate, Regime, Replace
 from lib.worlds.images.data import word_counts
 
-MODULE = Path(__file__).with_name("explorer.js")
-PANELS = ("gaussian", "words")
+PARTS = [Path(__file__).with_name(name) for name in ("engine.js", "view.js")]
+STYLE = Path(__file__).with_name("explorer.css")
 NONE = "none"  # no second regime
 SHOWN = 96  # words that are shown one by one
 
-# The least, the most and the default of what is a whole number, in each panel; the module has the same.
+# The least, the most and the default of what is a whole number, in each panel.
 RANGES = {
     "gaussian": {
         "n": (10, 10**6, 100),
@@ -46,54 +40,42 @@ RANGES = {
     "words": {"n": (10, 10**6, 1000), "runs": (2, 500, 20), "generations": (2, 500, 100), "seed": (0, 2**32 - 1, 1)},
 }
 
-_PLAIN = {
-    "Replace": Replace(),
-    "ReplaceGrown": ReplaceGrown(),
-    "Accumulate": Accumulate(),
-    "AccumulateSubsample": AccumulateSubsample(),
-    "RealOnly": RealOnly(),
-    "RealOnly(refit)": RealOnly(grow=False),
-}
+# Dark where the page says so; where it says nothing, as the reader's system does.
+_DARK = (
+    'html[data-theme="dark"] .explorer, [data-jp-theme-light="false"] .explorer, '
+    'html[theme="dark"] .explorer, .vscode-dark .explorer'
+)
+_SILENT = "html:not([data-theme]):not([theme]):not(:has([data-jp-theme-light])) body:not(.vscode-light) .explorer"
 
 
-def regime_of(label: str) -> Regime:
-    """The regime that has this label, `str(regime)`; ValueError for a text that is none.
+def _style_sheet() -> str:
+    """The style sheet with a colour for each family, `--Keep-fixed`, on a light ground and on a dark one."""
+    names = {re.sub(r"\W+", "-", family): look for family, look in looks.table().items()}
+    light, dark = (" ".join(f"--{name}: {look[key]};" for name, look in names.items()) for key in ("color", "dark"))
+    sheet = STYLE.read_text(encoding="utf-8")
+    marked, own = re.search(r"^@dark \{([^}]*)\}", sheet, re.MULTILINE).group(0, 1)
+    rules = [f".explorer {{ {light} }}", f"{_DARK} {{ {dark}{own}}}"]
+    rules.append(f"@media (prefers-color-scheme: dark) {{ {_SILENT} {{ {dark}{own}}} }}")
+    return sheet.replace(marked, "\n".join(rules))
 
-    Weighted regimes have labels too, but the explorer fits every sample alike, so they are refused.
-    """
-    if label in _PLAIN:
-        return _PLAIN[label]
-    found = re.fullmatch(r"(\w+)\((.*)\)", str(label))
-    name, inside = found.groups() if found else ("", "")
-    words = inside.split(", ")
-    try:
-        if name == "Accumulate":
-            shares = dict(reversed(re.fullmatch(r"(\S+) (fresh|kept)", word).groups()) for word in words)
-            return Accumulate(**{key: float(share) for key, share in shares.items()})
-        if name == "Keep" and words[1:] in ([], ["fixed"]):
-            return Keep(float(words[0]), redraw=len(words) == 1)
-        if name == "FreshReal" and len(words) == 1:
-            return FreshReal(float(words[0]))
-        if name == "Mixture" and words[3:] in ([], ["fresh"]):
-            return Mixture(*(float(word) for word in words[:3]), fresh=len(words) == 4)
-    except (AttributeError, TypeError):
-        pass
-    except ValueError as error:
-        if "is not allowed" in str(error):  # the regime's own refusal says more
-            raise
-    known = ", ".join(_PLAIN)
-    refuse(
-        "regime", label, f"{known}, or Accumulate, Keep, FreshReal and Mixture with shares, as str(regime) writes them"
-    )
+
+@cache
+def module() -> str:
+    """The one module of the page and the widget: its tables and parts, one after the other. A page that is opened from
+    a folder may import nothing."""
+    tables = {"LOOKS": looks.table(), "RANGES": RANGES, "CSS": _style_sheet()}
+    given = [f"const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in tables.items()]
+    parts = (path.read_text(encoding="utf-8") for path in PARTS)
+    return "".join(given) + "".join(re.sub(r"^import [^;]*;\n", "", part, flags=re.MULTILINE) for part in parts)
 
 
 @cache
 def word_table(shown: int = SHOWN) -> dict[str, Any]:
     """The word frequencies of the embedded Wikipedia text, in the form the module reads.
 
-    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`, pairs
-    (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts by falling
-    frequency, so ranks and classes together give every frequency.
+    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`,
+    pairs (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts
+    by falling frequency, so ranks and classes together give every frequency.
     """
     counts = word_counts()
     ordered = list(counts)
@@ -110,26 +92,43 @@ def word_table(shown: int = SHOWN) -> dict[str, Any]:
     }
 
 
+def as_plain(regime: Any, _widget: Any = None) -> Any:
+    """A regime as the module knows it: its family, and the shares that can be moved."""
+    if regime == NONE:
+        return NONE
+    return {"family": regime.family} | {name: getattr(regime, name) for name in looks.LOOKS[regime.family].controls}
+
+
+def as_regime(plain: Any, _widget: Any = None) -> Any:
+    """The regime that the module means."""
+    if plain == NONE:
+        return NONE
+    shares = {name: share for name, share in plain.items() if name != "family"}
+    if "beta" in shares:
+        shares["alpha"] = max(0.0, round(1 - shares["beta"] - shares["gamma"], 12))
+    return replace(looks.LOOKS[plain["family"]].start, **shares)
+
+
 class Explorer(anywidget.AnyWidget):
     """The interactive figure. `Explorer(a=Keep(0.1), b=Accumulate(), n=1000)` shows a panel with these settings.
 
     Parameters
     ----------
     panel : "gaussian", a univariate Gaussian, or "words", the word frequencies of the embedded Wikipedia text.
-    a, b : regimes of `lib.regimes`, or their labels; b may be "none".
+    a, b : regimes of `lib.regimes`, unweighted; b may be "none".
     estimator : "mle" or "unbiased" (the words' panel has relative frequencies only).
     n : samples in a set, 10 to 10⁶.
     runs, generations, seed : whole numbers, see `RANGES`.
     t : the generation that is looked at, by default the last.
 
-    Each is a trait that follows the reader's controls and moves them when it is set. ValueError for whatever else.
+    Each is a trait that follows the reader's controls and moves them when it is set. `Refused` for whatever else.
     """
 
-    _esm = MODULE.read_text(encoding="utf-8")
+    _esm = module()
 
     panel = traitlets.Unicode("gaussian").tag(sync=True)
-    a = traitlets.Any("Replace").tag(sync=True)
-    b = traitlets.Any("Accumulate").tag(sync=True)
+    a = traitlets.Any(Replace()).tag(sync=True, to_json=as_plain, from_json=as_regime)
+    b = traitlets.Any(Accumulate()).tag(sync=True, to_json=as_plain, from_json=as_regime)
     estimator = traitlets.Any("mle").tag(sync=True)
     n = traitlets.Any().tag(sync=True)
     runs = traitlets.Any().tag(sync=True)
@@ -139,20 +138,16 @@ class Explorer(anywidget.AnyWidget):
     words = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
     def __init__(self, panel: str = "gaussian", **settings: Any):
-        among("panel", panel, PANELS)
-        known = ("a", "b", "estimator", *RANGES[panel], "t")
+        among("panel", panel, tuple(RANGES))
         for name in settings:
-            among("setting", name, known)
+            among("setting", name, ("a", "b", "estimator", *RANGES[panel], "t"))
         given = {name: default for name, (_, _, default) in RANGES[panel].items()} | settings
         for name in RANGES[panel]:
             given[name] = _ranged(panel, name, given[name])
         given["t"] = _generation(given.get("t", given["generations"]), given["generations"])
         for name in ("a", "b"):
-            if name in given:
-                given[name] = _label(name, given[name])
-        for label in (given.get("a", "Replace"), given.get("b", "Accumulate")):
-            if label != NONE:
-                regime_of(label).check([given["n"]] * given["generations"])
+            if name in given and _checked(name, given[name]) != NONE:
+                given[name].check([given["n"]] * given["generations"])
         super().__init__(panel=panel, words=word_table() if panel == "words" else None, **given)
 
     def __repr__(self):
@@ -162,8 +157,8 @@ class Explorer(anywidget.AnyWidget):
         return f"Explorer({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     @traitlets.validate("a", "b")
-    def _regime(self, proposal):
-        return _label(proposal["trait"].name, proposal["value"])
+    def _is_regime(self, proposal):
+        return _checked(proposal["trait"].name, proposal["value"])
 
     @traitlets.validate("estimator")
     def _estimator(self, proposal):
@@ -175,7 +170,7 @@ class Explorer(anywidget.AnyWidget):
         return _ranged(self.panel, proposal["trait"].name, proposal["value"])
 
     @traitlets.validate("t")
-    def _generation(self, proposal):
+    def _looked_at(self, proposal):
         # The controls may raise the number of generations together with t, so only the end of its range binds here.
         return _generation(proposal["value"], RANGES[self.panel]["generations"][1])
 
@@ -199,11 +194,12 @@ def _generation(value: Any, last: int) -> int:
     return int(value)
 
 
-def _label(name: str, value: Any) -> str:
+def _checked(name: str, value: Any) -> Any:
+    """A regime that the module has; the same, or "none" where there may be no second one."""
     if name == "b" and value == NONE:
-        return NONE
-    if isinstance(value, Regime):
-        value = str(value)
-    elif not isinstance(value, str):
-        refuse(name, value, "a regime of lib.regimes or its label")
-    return str(regime_of(value))
+        return value
+    shown = isinstance(value, Regime) and value.family in looks.table()
+    # A weighted regime has the family of its unweighted kind, and the explorer fits every sample alike.
+    if not shown or value.weighs:
+        refuse(name, value, "a regime of lib.regimes, unweighted, of one of the families " + ", ".join(looks.table()))
+    return value

@@ -1,12 +1,10 @@
-"""The one style of the book's figures: a regime looks the same everywhere.
+"""The one style of the book's figures: a regime looks the same everywhere, as `lib.chapter.looks` has it.
 
-Colours are Okabe and Ito's (2008) set for colour-blind readers, in an order of distinct luminance; a marker and a line style of
-its own tell a regime apart in greyscale. Simulations are a median with a quantile band; the exact law is a thin dark line.
+Simulations are a median with a quantile band; the exact law is a thin dark line.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import matplotlib as mpl
@@ -15,18 +13,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from lib.chapter.looks import look_of
+
 INK = "#222222"
-_STYLES = {
-    "Replace": ("#D55E00", "o", "-"),
-    "Accumulate": ("#0072B2", "s", "-"),
-    "AccumulateFresh": ("#332288", "h", ":"),
-    "AccumulateSubsample": ("#56B4E9", "D", "--"),
-    "ReplaceGrown": ("#E69F00", "^", "--"),
-    "Keep": ("#CC79A7", "v", "-."),
-    "FreshReal": ("#B8A800", "P", ":"),
-    "RealOnly": ("#009E73", "X", "-."),
-    "Mixture": ("#777777", "*", ":"),
-}
 
 
 def use() -> None:
@@ -56,14 +45,10 @@ def use() -> None:
     )
 
 
-def style(label: str) -> dict[str, Any]:
-    """Colour, marker and line style of a regime by its label; variants of a regime share its look."""
-    name = re.match(r"[A-Za-z]*", label).group()
-    name = "AccumulateFresh" if label.startswith("Accumulate(") else name
-    if name not in _STYLES:
-        name = "Mixture"
-    color, marker, line = _STYLES[name]
-    return {"color": color, "marker": marker, "linestyle": line}
+def style(what: Any) -> dict[str, Any]:
+    """Colour, marker and line style of a regime, named by its family, such as "Keep", itself, or data of it."""
+    look = look_of(what)
+    return {"color": look.color, "marker": look.marker, "linestyle": look.line}
 
 
 def trajectory(
@@ -79,15 +64,14 @@ def trajectory(
 ) -> None:
     """Draw one regime's score against the generation: median (or mean) over runs, a band, the exact law.
 
-    `values` has dims (generation, run) and a scalar coordinate `regime`. `band` is a pair of quantiles over runs, or "mean"
-    for the 95% interval of the mean, or None.
+    `values` has dims (generation, run) and scalar coordinates `regime` and `family`, as recursion leaves them. `band`
+    is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None.
     """
-    regime = str(values.coords["regime"].item())
-    look = style(regime) | look
+    look = style(values) | look
     t = values["generation"].values
     middle = values.median("run") if center == "median" else values.mean("run")
     every = max(1, len(t) // marks)
-    ax.plot(t, middle, label=label or regime, markevery=every, **look)
+    ax.plot(t, middle, label=label or str(values.coords["regime"].item()), markevery=every, **look)
     if band is not None:
         if band == "mean":
             half = (
@@ -107,8 +91,8 @@ def exact(ax: plt.Axes, t: np.ndarray, law: np.ndarray, label: str | None = None
 
 
 def images(pictures: np.ndarray, rows: list[str], columns: list[str], across: int = 5) -> plt.Figure:
-    """A table of small grey pictures, dark on light: shape (rows, columns, per cell, height, width), values in [0, 1], each
-    cell a block `across` pictures wide."""
+    """A table of small grey pictures, dark on light: shape (rows, columns, per cell, height, width), values in [0, 1],
+    each cell a block `across` pictures wide."""
     r, c, k = pictures.shape[:3]
     fig, axes = plt.subplots(r, c, figsize=(8.2, 0.3 + 7.6 * r / c * -(-k // across) / across), squeeze=False)
     for i, j in np.ndindex(r, c):
@@ -143,8 +127,8 @@ ELEMENTS = {"C": "#444444", "N": "#0072B2", "O": "#D55E00"}
 def overlay(
     ax: plt.Axes, positions: np.ndarray, bonds: np.ndarray, elements: tuple[str, ...], frame: tuple[int, int, int]
 ) -> None:
-    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame` in one
-    plane: the middle one at the origin and the last on the axis."""
+    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame`
+    in one plane: the middle one at the origin and the last on the axis."""
     laid = _laid(positions, *frame)
     for a, b in bonds:
         gaps = np.full((len(laid), 1, 3), np.nan)
@@ -186,7 +170,7 @@ def conformers(
 
 
 def _laid(positions: np.ndarray, a: int, b: int, c: int) -> np.ndarray:
-    """Conformers (count, atoms, 3) turned so that b is at the origin, c on the first axis and a in the plane of the first two."""
+    """Conformers (count, atoms, 3) turned: b at the origin, c on the first axis, a in the plane of the first two."""
     x = positions - positions[:, [b]]
     first = x[:, c] / np.linalg.norm(x[:, c], axis=1, keepdims=True)
     second = x[:, a] - (x[:, a] * first).sum(axis=1, keepdims=True) * first

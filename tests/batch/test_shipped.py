@@ -147,7 +147,7 @@ def test_records_travel_with_the_installed_package(tmp_path):
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     (wheel,) = (tmp_path / "out").glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
-        assert "lib/chapter/explorer.js" in packed.namelist()
+        assert "lib/chapter/engine.js" in packed.namelist()
         packed.extractall(tmp_path / "site")
     program = "from lib import records; found = records.record('small'); print(found.data['main'].score.item(), records.__file__)"
     done = subprocess.run(
