@@ -14,9 +14,13 @@ export MKL_NUM_THREADS := 1
 export PIP_ARGS
 unexport PYTHONHASHSEED
 
+# What has been computed is found again by whoever executes a chapter, as long as nothing that it came from has changed.
+STORE := $(CURDIR)/_build/store
+book notebooks: export LIB_STORE := $(STORE)
+
 RUN := .venv/bin/python
 
-.PHONY: help venv book test colab notebooks records sweep bench serve zip links clean
+.PHONY: help venv book test check processors colab notebooks records sweep bench serve zip links clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -35,8 +39,17 @@ test: venv ## lint, unit, statistical, notebook and browser tests, then every ch
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m pytest -n 2 --dist loadgroup tests
-	$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
+	LIB_STORE="$(STORE)" $(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -p tests.longest_first \
+		--nbval --nbval-current-env --nbval-cell-timeout=1200 notebooks
 	@$(RUN) tests/browser/chromium.py
+
+check: venv ## lint and the fast tests, in three minutes: before every commit
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m pytest -q -n 2 --dist loadgroup -m "not slow and not browser" tests
+
+processors: venv ## whether all chapters show the same on other processors (for maintainers; an hour; ONLY="02 06")
+	@$(RUN) tests/processors.py $(ONLY)
 
 colab: venv ## begin every chapter in a clean environment with the versions that Colab has (Python 3.11 or 3.12)
 	@$(RUN) tests/colab/run.py
@@ -51,7 +64,7 @@ sweep: venv ## run a sweep of notebooks (SWEEP="book/sweeps/regression-grid.yaml
 	@$(RUN) -m lib.batch run $(SWEEP) --out $(OUT)
 
 bench: venv ## how fast it is, as ratios measured in one run
-	@$(RUN) tests/bench.py
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) tests/bench.py
 
 serve: venv ## serve the built book on this machine and open it (PORT=8000)
 	@$(RUN) book/make.py serve --port $(PORT) --open

@@ -70,7 +70,8 @@ def ledger(results, titles):
             f":name: ledger-{number:02d}",
             ":class-container: ledger",
             "",
-            f"{{doc}}`Chapter {number} <../notebooks/{name}>` gives the interval behind each verdict and what would change it.",
+            f"{{doc}}`Chapter {number} <../notebooks/{name}>` gives the interval behind each verdict and what would "
+            f"change it.",
             "",
             "| claim | verdict | what we find |",
             "|---|---|---|",

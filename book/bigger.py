@@ -1,5 +1,5 @@
-"""The page *Run it bigger*: what was recorded of the Gaussian grid and of a decoder's size, put into words and drawn when the pages
-are assembled."""
+"""The page *Run it bigger*: what was recorded of the Gaussian grid and of a decoder's size, put into words and drawn
+when the pages are assembled."""
 
 import re
 from pathlib import Path
@@ -63,7 +63,8 @@ def size_words(record):
             f"*{record.line}*",
             "\n".join(
                 [
-                    "| size | parameters (millions) | validation loss (nats per token) | test perplexity | bits per byte, test |",
+                    "| size | parameters (millions) | validation loss (nats per token) | test perplexity | bits per "
+                    "byte, test |",
                     "|---|---|---|---|---|",
                     *rows,
                 ]
@@ -83,13 +84,14 @@ def middle(grid, score):
     """Medians over runs with dims (estimator, dimension, n, regime, generation), axes in ascending order."""
     from lib.chapter.looks import LOOKS
 
-    values = grid[score].sel(summary="q50").sortby(["dimension", "n"])
+    values = grid["quantile_of"].sel(score=score, quantile=0.5).sortby(["dimension", "n"])
     order = np.argsort([list(LOOKS).index(str(family)) for family in values["family"].values], kind="stable")
     return values.isel(regime=order).transpose("estimator", "dimension", "n", "regime", "generation")
 
 
 def spread(grid):
-    """A panel for each dimension and sample size: the variance ratio against the generation, under maximum likelihood."""
+    """A panel for each dimension and sample size: the variance ratio against the generation, under maximum
+    likelihood."""
     from lib.chapter import figures
 
     values = middle(grid, "trace_ratio").sel(estimator="mle")
@@ -120,7 +122,8 @@ def spread(grid):
 
 
 def error(grid):
-    """A map over dimension and sample size for each regime and estimator: the last error over that of a first fit to real data."""
+    """A map over dimension and sample size for each regime and estimator: the last error over that of a first fit to
+    real data."""
     values = middle(grid, "squared_mean_error")
     ratio = values.isel(generation=-1) / first_error(values)
     regimes = ratio["regime"].values
@@ -182,31 +185,35 @@ def words(record):
         figure(
             f"_static/{SPREAD}",
             "fig-grid-variance",
-            f"{cells} small panels, dimension downwards and sample size across. In each the variance ratio is drawn against the "
-            "generation for every regime. The lines of Replace fall towards 0 on the left, where samples are few, and stay high on "
-            "the right; the lines of Accumulate stay high in most panels.",
-            f"*Recorded.* The whole grid, maximum likelihood: median variance ratio (truth 1) over {seeds} seeds. The fewer the samples, the "
-            "faster Replace loses its spread, and it goes on losing. Under Accumulate the loss stops.",
+            f"{cells} small panels, dimension downwards and sample size across. In each the variance ratio is drawn "
+            f"against the generation for every regime. The lines of Replace fall towards 0 on the left, where "
+            f"samples are few, and stay high on the right; the lines of Accumulate stay high in most panels.",
+            f"*Recorded.* The whole grid, maximum likelihood: median variance ratio (truth 1) over {seeds} seeds. "
+            f"The fewer the samples, the faster Replace loses its spread, and it goes on losing. Under Accumulate "
+            f"the loss stops.",
         ),
-        f"After {end} generations the median variance under Replace is below a tenth of the truth in {below['Replace'].sum()} of {cells} "
-        f"cells: {lost}. "
+        f"After {end} generations the median variance under Replace is below a tenth of the truth in "
+        f"{below['Replace'].sum()} of {cells} cells: {lost}. "
         f"Under Accumulate this is so in {below['Accumulate'].sum() or 'none'}. "
-        f"The lowest median under Accumulate is {mle.sel(regime='Accumulate').min().item():.2f}, {place(mle.sel(regime='Accumulate'))}. "
-        f"In {poor} of {cells} cells the first sample has too few points to span the space (n − 1 < d). The directions it missed never return, "
-        "whatever is kept; only new real data bring them back.",
+        f"The lowest median under Accumulate is {mle.sel(regime='Accumulate').min().item():.2f}, "
+        f"{place(mle.sel(regime='Accumulate'))}. In {poor} of {cells} cells the first sample has too few points to "
+        f"span the space (n − 1 < d). The directions it missed never return, whatever is kept; only new real data "
+        f"bring them back.",
         figure(
             f"_static/{ERROR}",
             "fig-grid-error",
-            "Two rows of small maps, one row for each estimator and one map for each regime, with the sample size across and the "
-            "dimension upwards. Colours go from dark, a small error, to bright, a large one. The maps of Replace are the brightest, "
-            "those of RealOnly the darkest.",
-            f"*Recorded.* Squared error of the mean at generation {end}, in units of a first fit's expected error: medians over {seeds} "
-            "seeds. It is the regime that decides, at nearly every size and with either estimator.",
+            "Two rows of small maps, one row for each estimator and one map for each regime, with the sample size "
+            "across and the dimension upwards. Colours go from dark, a small error, to bright, a large one. The maps "
+            "of Replace are the brightest, those of RealOnly the darkest.",
+            f"*Recorded.* Squared error of the mean at generation {end}, in units of a first fit's expected error: "
+            f"medians over {seeds} seeds. It is the regime that decides, at nearly every size and with either "
+            f"estimator.",
         ),
-        f"In {order.sum()} of {cells} cells the mean is closer to the truth under Accumulate than under Replace (medians, maximum "
-        f"likelihood). AccumulateSubsample, which keeps everything and fits a part of constant size, lies between the two in {between.sum()}. "
-        f"Over the cells the error under Accumulate is {ratio.sel(regime='Accumulate').min().item():.2g} to "
-        f"{ratio.sel(regime='Accumulate').max().item():.2g} first-fit errors, under Replace {ratio.sel(regime='Replace').min().item():.2g} to "
+        f"In {order.sum()} of {cells} cells the mean is closer to the truth under Accumulate than under Replace "
+        f"(medians, maximum likelihood). AccumulateSubsample, which keeps everything and fits a part of constant "
+        f"size, lies between the two in {between.sum()}. Over the cells the error under Accumulate is "
+        f"{ratio.sel(regime='Accumulate').min().item():.2g} to {ratio.sel(regime='Accumulate').max().item():.2g} "
+        f"first-fit errors, under Replace {ratio.sel(regime='Replace').min().item():.2g} to "
         f"{ratio.sel(regime='Replace').max().item():.2g}, and with as many real data as Accumulate has, at most "
         f"{ratio.sel(regime='RealOnly').max().item():.2g}.",
     ]

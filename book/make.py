@@ -40,15 +40,15 @@ def find(only):
     return sorted(set(chosen))
 
 
+def seconds(name):
+    """How long a chapter took when its results were stored; one without results may take long."""
+    stored = ROOT / "lib" / "stored" / "chapters" / f"{name.split('-')[0]}.json"
+    return json.loads(stored.read_text(encoding="utf-8"))["seconds"] if stored.exists() else float("inf")
+
+
 def longest_first(chapters):
-    """The order in which chapters start: the longest ones first, as their stored results tell, so that none is left alone at
-    the end. A chapter without results may be long."""
-
-    def seconds(chapter):
-        stored = ROOT / "lib" / "stored" / "chapters" / f"{chapter.number}.json"
-        return json.loads(stored.read_text(encoding="utf-8"))["seconds"] if stored.exists() else float("inf")
-
-    return sorted(chapters, key=seconds, reverse=True)
+    """The order in which chapters start: the longest ones first, so that none is left alone at the end."""
+    return sorted(chapters, key=lambda chapter: seconds(chapter.name), reverse=True)
 
 
 def tell(failed):
@@ -68,8 +68,8 @@ def book(_):
         return tell(failed)
     print("Building the pages")
     source = emptied(BUILD / "src")
-    seconds = {f"notebooks/{chapter.name}": chapter.seconds for chapter in chapters}
-    assemble(source, executed, results, collect_provenance(seconds))
+    took = {f"notebooks/{chapter.name}": chapter.seconds for chapter in chapters}
+    assemble(source, executed, results, collect_provenance(took))
     for stale in (BUILD / "html", BUILD / ".doctrees"):
         shutil.rmtree(stale, ignore_errors=True)
     program = "from jupyter_book.cli.main import main; main()"
@@ -89,15 +89,11 @@ def book(_):
 
 
 def front_door(html):
-    """Write `html`/index.html, which leads to the front page: to a reader at once, and to whoever shows a card for the link."""
-    page = html / "book" / "index.html"
-    metas = re.findall(r'<meta (?:property="og:|name="(?:description|twitter:)).*?>', page.read_text(encoding="utf-8"))
-    title = (
-        re.search(r"<title>(.*?)</title>", page.read_text(encoding="utf-8"), re.DOTALL)
-        .group(1)
-        .split("&#8212;")[0]
-        .strip()
-    )
+    """Write `html`/index.html, which leads to the front page: a reader at once, and whoever shows a card for the
+    link."""
+    page = (html / "book" / "index.html").read_text(encoding="utf-8")
+    metas = re.findall(r'<meta (?:property="og:|name="(?:description|twitter:)).*?>', page)
+    title = re.search(r"<title>(.*?)(?:&#8212;.*?)?</title>", page, re.DOTALL).group(1).strip()
     head = "\n".join(meta.replace('content="../', 'content="') for meta in metas)
     (html / "index.html").write_text(
         f"""<!DOCTYPE html>
@@ -157,7 +153,7 @@ def notebooks(arguments):
         if chapter.output.name == PICTURE_SOURCE[0]:
             draw_argument(ROOT / "notebooks", ROOT)
         found.mkdir(parents=True, exist_ok=True)
-        for ending in (".nc", ".json"):
+        for ending in (".nc.gz", ".json"):
             if (results / f"{chapter.number}{ending}").exists():
                 shutil.copyfile(results / f"{chapter.number}{ending}", found / f"{chapter.number}{ending}")
     return tell(failed) if failed else 0

@@ -19,7 +19,8 @@ if "google.colab" in sys.modules:
     repository, branch = "{url}", "{branch}"
     if ".invalid/" in repository:
         raise RuntimeError("set repository.url in _config.yml")
-    lacking = [name for name in ("xarray", "h5py", "h5netcdf", "tqdm", "gensim", "smart_open", "wrapt", "rdkit") if importlib.util.find_spec(name) is None]
+    wanted = ("xarray", "h5py", "h5netcdf", "tqdm", "gensim", "smart_open", "wrapt", "rdkit")
+    lacking = [name for name in wanted if importlib.util.find_spec(name) is None]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, f"git+{{repository}}@{{branch}}", *lacking], check=True)
     importlib.invalidate_caches()

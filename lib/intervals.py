@@ -24,6 +24,10 @@ class Interval:
         """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
+    def scaled(self, factor: float) -> Interval:
+        """The interval of the estimate in another, positive, unit."""
+        return Interval(factor * self.estimate, factor * self.low, factor * self.high, self.level)
+
     def __format__(self, spec: str) -> str:
         spec = spec or ".3g"
         return f"{number(self.estimate, spec)} {self.ends(spec)}"
@@ -52,7 +56,8 @@ def difference(a, b, level: float = 0.95) -> Interval:
 
 
 def separated(a, b, level: float = 0.95) -> bool:
-    """The house rule: two regimes differ if the t-interval of the paired difference excludes 0, from at least 4 runs."""
+    """The house rule: two regimes differ if the t-interval of the paired difference excludes 0, from at least 4
+    runs."""
     return _values(a, 1).size >= 4 and difference(a, b, level).excludes_zero
 
 
@@ -62,8 +67,8 @@ def median(values, level: float = 0.95) -> Interval:
 
 
 def quantile(values, probability: float, level: float = 0.95) -> Interval:
-    """Distribution-free interval of a quantile between two order statistics, whose ranks are binomial quantiles. NaN ends where
-    there are too few values for the level."""
+    """Distribution-free interval of a quantile between two order statistics, whose ranks are binomial quantiles. NaN
+    ends where there are too few values for the level."""
     ordered = np.sort(_values(values, 1))
     count, tail = ordered.size, (1 - level) / 2
     low = int(stats.binom.ppf(tail, count, probability))

@@ -3,16 +3,19 @@
 Results travel in three ways:
 
 - A chapter at its default parameters leaves a *summary* (`leave`) where LIB_RESULTS says: the ledger reads it.
-- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a data set
-  for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what it finds there,
-  and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call of
-  `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
-- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as recorded.
+- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a
+  data set for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what
+  it finds there, and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call
+  of `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
+- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as
+  recorded.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -29,10 +32,20 @@ COMMITTED = Path(__file__).parent / "stored" / "chapters"
 # Recorded sweeps.
 RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
 SERIES = ("regime", "generation", "run")
-RECORDED_NAME = "recorded"  # how the names of data sets begin that a chapter takes from a record
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-KEPT_RUNS = 6  # whole trajectories kept with a summary, for definitions that look at a single run
+KEPT_RUNS = 6  # whole trajectories kept with a summary, for judges that pair runs
 KEPT_GENERATIONS = 40
+PARTS = ("estimate", "error")
+ABOUT = ("kind", "worse", "units")  # what a world says of a score
+# Changes that a summary keeps, and between which generations: all of them, the last doubling of their number, the one
+# before, and both doublings (from which the covariance of the two follows).
+CHANGES = {
+    "whole": ("first", "end"),
+    "last": ("half", "end"),
+    "before": ("quarter", "half"),
+    "both": ("quarter", "end"),
+}
+FEW = 8  # regimes; up to so many all pairs are compared, of more each with the first
 
 
 def results_folder() -> Path:
@@ -46,31 +59,109 @@ def key(configuration: Mapping[str, Any]) -> str:
 
 
 def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
-    """A data set of `recurse` small enough to commit: for each score a variable with dims (regime, generation, summary), where
-    `summary` is "mean", the quantiles over runs ("q05" … "q95") and the first `runs` runs themselves ("run 0" …), in single
-    precision. Dimensions before these three, of a collected sweep, stay.
+    """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
+    first `runs` runs under the score's own name, and for all scores together, with `score` as the first dim
 
-    Up to `generations` of them are kept, all early ones, then about evenly on a log scale. What was kept for pictures (samples,
-    means) stays in the notebook. A data set without runs is small enough as it is.
+    - `quantile_of` (…, regime, generation, quantile) and `mean_of` (…, regime, generation, part), where `part` is the
+      estimate and its standard error;
+    - `change_of` (…, regime, change, part): changes between generations (`CHANGES`), paired within runs;
+    - `gap_of` (…, regime, other, part): differences of regimes at the last generation, paired within runs.
+
+    All are computed from all runs in double precision and stored in single; a standard error from one run is NaN.
+    Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
+    others means.
+
+    Up to `generations` generations are kept, all early ones, then about evenly on a log scale, and those that changes
+    start from. What was kept for pictures (samples, means) stays in the notebook, as do rows of a sweep's list (dim
+    `set`) that hold nothing. A data set without runs is small enough as it is, and so is a summary.
     """
-    if "run" not in data.sizes:
+    if "run" not in data.sizes or "quantile_of" in data:
         return data
-    if total := data.sizes.get("generation"):
-        chosen = np.unique(np.geomspace(1, total, min(total, generations)).round().astype(int)) - 1
-        data = data.isel(generation=chosen)
-    runs = min(runs, data.sizes["run"])
-    labels = ["mean", *(f"q{100 * q:02.0f}" for q in QUANTILES), *(f"run {k}" for k in range(runs))]
+    data = _filled(data)
+    scores = {n: v for n, v in data.data_vars.items() if v.dims[-3:] == SERIES and np.issubdtype(v.dtype, np.number)}
     out = data.drop_vars([name for name in data.variables if "run" in data[name].dims])
-    for name, values in data.data_vars.items():
-        if values.dims[-3:] == ("regime", "generation", "run") and np.issubdtype(values.dtype, np.number):
-            array = values.values
-            parts = [
-                array.mean(axis=-1)[..., None],
-                np.moveaxis(np.quantile(array, QUANTILES, axis=-1), 0, -1),
-                array[..., :runs],
-            ]
-            out[name] = ((*values.dims[:-1], "summary"), np.concatenate(parts, axis=-1).astype("float32"))
-    return out.assign_coords(summary=labels)
+    out.attrs["runs"] = data.sizes["run"]
+    if not scores:
+        return out
+    t, known = data["generation"].values, data["regime"].values
+    places = _places(t)
+    early = np.geomspace(1, len(t), min(len(t), generations)).round().astype(int) - 1
+    chosen = sorted({*early.tolist(), *places.values()})
+    out = out.isel(generation=chosen)
+    others = known if len(known) <= FEW else known[:1]
+    parts = []
+    for name, values in scores.items():
+        whole = values.values.astype(float)
+        if runs:
+            out[name] = (values.dims, whole[..., chosen, :runs].astype("float32"), values.attrs)
+        with np.errstate(all="ignore"):
+            compared = np.log(whole) if logarithmic(name, values.attrs) else whole
+            centred = _typical if values.attrs.get("kind") == "variance" else _mean
+            at = {place: compared[..., k, :] for place, k in places.items()}
+            gaps = at["end"][..., :, None, :] - at["end"][..., None, : len(others), :]
+            parts.append(
+                {
+                    "quantile": np.moveaxis(np.quantile(whole[..., chosen, :], QUANTILES, axis=-1), 0, -1),
+                    "mean": _mean(whole[..., chosen, :]),
+                    "change": np.stack([centred(at[b] - at[a]) for a, b in CHANGES.values()], axis=-2),
+                    "gap": centred(gaps),
+                }
+            )
+    lead = next(iter(scores.values())).dims[:-3]
+    dims = {"quantile": "generation quantile", "mean": "generation part", "change": "change part", "gap": "other part"}
+    for part, last in dims.items():
+        array = np.stack([of[part] for of in parts]).astype("float32")
+        out[f"{part}_of"] = (("score", *lead, "regime", *last.split()), array)
+    about = {key: ("score", [str(v.attrs.get(key, "")) for v in scores.values()]) for key in ABOUT}
+    spans = {
+        end: ("change", [t[places[span[k]]] for span in CHANGES.values()]) for k, end in enumerate(("since", "until"))
+    }
+    names = {
+        "score": list(scores),
+        "quantile": list(QUANTILES),
+        "part": list(PARTS),
+        "change": list(CHANGES),
+        "other": others,
+    }
+    return out.assign_coords(names | about | spans)
+
+
+def logarithmic(name: str, about: Mapping[str, Any]) -> bool:
+    """Whether changes of a score are changes of its logarithm: of a perplexity, and of a variance that is no logarithm
+    yet."""
+    return about.get("units") == "perplexity" or (about.get("kind") == "variance" and not name.startswith("log_"))
+
+
+def _filled(data: xr.Dataset) -> xr.Dataset:
+    """A sweep over a list without the rows that hold nothing, and without the dim if one is left."""
+    if "set" not in data.dims:
+        return data
+    held = data[[name for name, v in data.data_vars.items() if {"set", *SERIES} <= set(v.dims)]].to_dataarray()
+    data = data.isel(set=np.flatnonzero(held.notnull().any([dim for dim in held.dims if dim != "set"]).values))
+    return data.isel(set=0, drop=True) if data.sizes["set"] == 1 else data
+
+
+def _places(t: np.ndarray) -> dict[str, int]:
+    """Where changes begin and end: the first generation, the one nearest to a quarter and to half of the last, and the
+    last."""
+    quarter, half = (int(np.abs(t - t[-1] / k).argmin()) for k in (4, 2))
+    return {"first": 0, "quarter": quarter, "half": half, "end": len(t) - 1}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean over runs and its standard error, on a new last axis."""
+    runs = values.shape[-1]
+    error = values.std(axis=-1, ddof=1) / np.sqrt(runs) if runs > 1 else np.full(values.shape[:-1], np.nan)
+    return np.stack([values.mean(axis=-1), error], axis=-1)
+
+
+def _typical(values: np.ndarray) -> np.ndarray:
+    """The median over runs and its standard error by the quartiles, as for a normal sample: rare runs do not carry
+    it."""
+    runs = values.shape[-1]
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=-1)
+    error = 1.2533 * (high - low) / 1.349 / np.sqrt(runs) if runs > 1 else np.full(middle.shape, np.nan)
+    return np.stack([middle, error], axis=-1)
 
 
 def leave(
@@ -81,20 +172,20 @@ def leave(
     seconds: float,
     folder: str | Path,
 ) -> None:
-    """Write `NN.nc` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each aside and then
-    renamed."""
+    """Write `NN.nc.gz` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each
+    aside and then renamed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{chapter:02d}"
-    aside = folder / f".{stem}.nc"
-    aside.unlink(missing_ok=True)
-    # What a judge needs and no trajectory keeps is left out as a whole: an empty group still takes eight kilobytes.
+    # What a judge needs and no trajectory keeps is left out as a whole.
     kept = {name: small for name, data in results.items() if (small := summary(data)).data_vars}
-    for number, (name, small) in enumerate(kept.items()):
-        encoding = {v: {"zlib": True, "complevel": 9} for v in small.data_vars if small[v].ndim == 3}
-        small.to_netcdf(aside, mode="w" if number == 0 else "a", group=name, engine="h5netcdf", encoding=encoding)
     if kept:
-        aside.replace(folder / f"{stem}.nc")
+        aside = folder / f".{stem}.nc"
+        write_groups(aside, kept)
+        # Most of a file of many small arrays is their headers, which nothing but this makes small.
+        (folder / f".{stem}.nc.gz").write_bytes(gzip.compress(aside.read_bytes(), mtime=0))
+        aside.unlink()
+        (folder / f".{stem}.nc.gz").replace(folder / f"{stem}.nc.gz")
     stored = {
         "chapter": chapter,
         "key": key(configuration),
@@ -109,6 +200,18 @@ def leave(
     aside.replace(folder / f"{stem}.json")
 
 
+def write_groups(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
+    """Write data sets into one file, a group for each."""
+    path.unlink(missing_ok=True)
+    for name, data in groups.items():
+        encoding = {
+            v: {"zlib": True, "complevel": 4}
+            for v in data.data_vars
+            if data[v].size > 200 and data[v].dtype.kind in "fiu"
+        }
+        data.to_netcdf(path, mode="a", group=name, engine="h5netcdf", encoding=encoding)
+
+
 def leave_run(
     results: Mapping[str, xr.Dataset],
     findings: list[dict] | None = None,
@@ -117,21 +220,16 @@ def leave_run(
 ) -> Path | None:
     """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
 
-    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs, so dims
-    that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything else that JSON
-    holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
+    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs,
+    so dims that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything
+    else that JSON holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
     """
     folder = folder or os.environ.get("LIB_RUN")
     if not folder:
         return None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (name, data) in enumerate(results.items()):
-        encoding = {
-            v: {"zlib": True, "complevel": 4} for v in data.data_vars if data[v].ndim and data[v].dtype.kind in "fiu"
-        }
-        mode = "w" if number == 0 else "a"
-        data.to_netcdf(folder / "data.nc", mode=mode, group=name, engine="h5netcdf", encoding=encoding)
+    write_groups(folder / "data.nc", results)
     stored = {"groups": list(results), "findings": findings or [], "notes": dict(notes or {})}
     (folder / "findings.json").write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
     return folder
@@ -139,8 +237,9 @@ def leave_run(
 
 @dataclass(frozen=True)
 class Record:
-    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes as the first
-    dims; `about` says what was run, where, when, and for how long."""
+    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes
+    as the first dims and the sweep's name as their attribute `recorded`; `about` says what was run, where, when, and
+    how long."""
 
     name: str
     data: dict[str, xr.Dataset]
@@ -153,7 +252,8 @@ class Record:
         commit = f"commit {about['commit'][:10]}" if about["commit"] else "outside a repository"
         changed = " with changes" if about["changed"] else ""
         runs = f"{about['runs']} runs" if about["runs"] > 1 else "one run"
-        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {spent(about['seconds'])} in all, on {about['device']}."
+        took = f"{spent(about['seconds'])} in all, on {about['device']}"
+        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {took}."
 
 
 def spent(seconds: float) -> str:
@@ -167,12 +267,14 @@ def record(name: str) -> Record | None:
         if (folder / f"{name}.json").exists():
             about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
             path = folder / f"{name}.nc"
-            return Record(name, {g: xr.load_dataset(path, group=g, engine="h5netcdf") for g in about["groups"]}, about)
+            data = {g: xr.load_dataset(path, group=g, engine="h5netcdf") for g in about["groups"]}
+            return Record(name, {g: found.assign_attrs(recorded=name) for g, found in data.items()}, about)
     return None
 
 
 def longest(scale: str, chapter: int) -> tuple[float, str] | None:
-    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if there is none."""
+    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if
+    there is none."""
     found = []
     for folder in RECORDED:
         for path in sorted(folder.glob("*.json")):
@@ -187,20 +289,6 @@ def longest(scale: str, chapter: int) -> tuple[float, str] | None:
     return max(found, default=None)
 
 
-def whole_runs(data: xr.Dataset) -> xr.Dataset:
-    """The trajectories that a summary has kept whole, with dims as `recurse` gives them: (…, regime, generation, run).
-
-    Of a sweep over a list (dim `set`) the rows that hold anything are kept; if it is only one, the dim goes.
-    """
-    kept = [label for label in data["summary"].values if str(label).startswith("run ")]
-    out = data.sel(summary=kept).rename(summary="run").assign_coords(run=range(len(kept)))
-    if "set" in out.dims:
-        scores = [name for name, values in out.data_vars.items() if {"set", *SERIES} <= set(values.dims)]
-        out = out.isel(set=out[scores].to_dataarray().notnull().any([*SERIES, "variable"]).values)
-        out = out.isel(set=0, drop=True) if out.sizes["set"] == 1 else out
-    return out
-
-
 def not_recorded(name: str) -> str:
     """What a chapter says in place of a record that does not exist."""
     return f"*No run of `{name}` is recorded yet.* In a clone, `make records ONLY={name}` records it."
@@ -213,5 +301,7 @@ def read(chapter: int, folder: str | Path | None = None) -> tuple[dict[str, Any]
     if not path.exists():
         raise FileNotFoundError(f"{path}: chapter {chapter} has left no results; `make notebooks` writes them")
     stored = json.loads(path.read_text())
-    data = {g: xr.load_dataset(folder / f"{chapter:02d}.nc", group=g, engine="h5netcdf") for g in stored["groups"]}
-    return stored, data
+    if not stored["groups"]:
+        return stored, {}
+    file = gzip.decompress((folder / f"{chapter:02d}.nc.gz").read_bytes())
+    return stored, {g: xr.load_dataset(io.BytesIO(file), group=g, engine="h5netcdf") for g in stored["groups"]}

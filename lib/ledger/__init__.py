@@ -1,7 +1,7 @@
 """The ledger: every claim of the thread and of the papers that a chapter puts to the test.
 
-A claim has an id, a source, a statement, and a judge: a function from the chapter's results to a finding, that is, a measured
-effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
+A claim has an id, a source, a statement, and a judge: a function from the chapter's results to a finding, that is, a
+measured effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ VERDICTS = (SUPPORTED, LIMITED, NOT_SUPPORTED, NOT_TESTABLE)
 @dataclass(frozen=True)
 class Finding:
     """What a judge found: a verdict, the measured effect in words (`measured`), its interval if there is one, and what
-    result would have made the verdict another."""
+    result would have made the verdict another. An interval without ends, from too few runs, decides nothing: whatever
+    the judge made of it, the verdict is then *not testable here*."""
 
     verdict: str
     measured: str
@@ -39,42 +40,77 @@ class Finding:
 
     def __post_init__(self):
         among("verdict", self.verdict, VERDICTS)
+        if self.interval is not None and math.isnan(self.interval.low + self.interval.high):
+            object.__setattr__(self, "verdict", NOT_TESTABLE)
+
+
+Judge = Callable[[Mapping[str, xr.Dataset]], Finding]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that somebody made. `source` names the paper or thread and the place in it; `paper` gives the number or
-    the words it stands on there."""
+    """A statement that somebody made. `source` names the paper or thread and the place in it; `paper` gives the number
+    or the words it stands on there."""
 
     id: str
     chapter: int
     source: str
     statement: str
     paper: str
-    judge: Callable[[Mapping[str, xr.Dataset]], Finding]
+    judge: Judge
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a chapter outside its notebook: where its claims stand, how many times the laptop's work the
+    paper's scale is (None for chapters that train networks: that depends on the GPU), and whether it reads what the
+    others have left."""
+
+    modules: tuple[str, ...]
+    paper_times: int | None
+    reads: bool = False
 
 
 CHAPTERS = {
-    1: "setting",
-    2: "gaussian",
-    3: "tails",
-    4: "mixture",
-    5: "regression",
-    6: "images",
-    7: "language",
-    8: "kept",
-    9: "molecules",
-    10: "definitions",
-    11: "limits",
-    12: "web",
-    13: "journalists",
+    1: About(("setting",), 1),
+    2: About(("gaussian",), 10),
+    3: About(("tails",), 10),
+    4: About(("mixture",), 40),
+    5: About(("regression",), 10),
+    6: About(("images",), None),
+    7: About(("language",), None),
+    8: About(("kept",), None),
+    9: About(("molecules",), None),
+    10: About(("definitions",), 1, reads=True),
+    11: About(("limits", "filters"), 4),
+    12: About(("web",), 4),
+    13: About(("journalists",), 1, reads=True),
 }
 
 
+def claim(id: str, source: str, paper: str) -> Callable[[Judge], Judge]:
+    """Make a function the judge of a claim. The first paragraph of its docstring is the claim's statement."""
+
+    def register(judge: Judge) -> Judge:
+        module = judge.__module__.rpartition(".")[2]
+        (chapter,) = (k for k, about in CHAPTERS.items() if module in about.modules)
+        statement = " ".join(inspect.getdoc(judge).split("\n\n")[0].split())
+        judge.claim = Claim(id, chapter, source, statement, paper, judge)
+        return judge
+
+    return register
+
+
 def of_chapter(chapter: int) -> tuple[Claim, ...]:
-    """The claims that a chapter owns."""
+    """The claims that a chapter owns, in the order in which they are judged."""
     among("chapter", chapter, tuple(CHAPTERS))
-    return importlib.import_module(f"lib.ledger.claims.{CHAPTERS[chapter]}").CLAIMS
+    modules = [importlib.import_module(f"lib.ledger.claims.{name}") for name in CHAPTERS[chapter].modules]
+    return tuple(
+        value.claim
+        for module in modules
+        for value in vars(module).values()
+        if hasattr(value, "claim") and value.__module__ == module.__name__
+    )
 
 
 def every() -> tuple[Claim, ...]:
@@ -87,11 +123,10 @@ def judge(chapter: int, results: Mapping[str, xr.Dataset]) -> dict[str, Finding]
     return {claim.id: claim.judge(results) for claim in of_chapter(chapter)}
 
 
-def verdict(interval: Interval, *, above: float = -math.inf, below: float = math.inf, holds: str = SUPPORTED) -> str:
-    """`holds` if the whole interval lies between the limits, otherwise not supported: a claim carries the burden of proof."""
-    if math.isnan(interval.low) or math.isnan(interval.high):
-        refuse("interval", interval, "an interval with both ends; more runs are needed")
-    return holds if above < interval.low and interval.high < below else NOT_SUPPORTED
+def ladder(supported: bool, limited: bool = False) -> str:
+    """The verdict of a claim that is supported, or supported with limits, or neither: it carries the burden of
+    proof."""
+    return SUPPORTED if supported else LIMITED if limited else NOT_SUPPORTED
 
 
 def table(chapter: int, findings: Mapping[str, Finding]) -> str:
@@ -106,20 +141,16 @@ def table(chapter: int, findings: Mapping[str, Finding]) -> str:
     return "\n".join(rows) + "\n\nWhat would change a verdict:\n\n" + "\n".join(f"- {line}" for line in changes)
 
 
-def code(claim: Claim) -> str:
-    """Where the predicate of a claim is: its file from the top of the repository, and the name of the function."""
-    judge = inspect.unwrap(claim.judge)
-    return f"{judge.__module__.replace('.', '/')}.py: {judge.__name__}"
-
-
 def dossier(claim: Claim, found: Mapping) -> str:
-    """Everything about one verdict, as a Markdown item: what was claimed and where, what was found, the predicate, and what would
-    change it. `found` is a stored finding, or a `Finding` as `asdict` gives it."""
+    """Everything about one verdict, as a Markdown item: what was claimed and where, what was found, the predicate, and
+    what would change it. `found` is a stored finding, or a `Finding` as `asdict` gives it."""
     ends = found["interval"]
     interval = f" (99% interval {Interval(**ends):.3g})" if ends else ""
+    judge = inspect.unwrap(claim.judge)
     return (
-        f"- **{claim.statement}** {claim.source}: {claim.paper}. *Verdict*: **{found['verdict']}**. *Found*: {found['measured']}{interval}. "
-        f"*What would change it*: {found['change']} *Predicate*: `{code(claim)}`, for the claim `{claim.id}`."
+        f"- **{claim.statement}** {claim.source}: {claim.paper}. *Verdict*: **{found['verdict']}**. "
+        f"*Found*: {found['measured']}{interval}. *What would change it*: {found['change']} "
+        f"*Predicate*: `{judge.__module__.replace('.', '/')}.py: {judge.__name__}`, for the claim `{claim.id}`."
     )
 
 
@@ -129,8 +160,8 @@ def to_json(findings: Mapping[str, Finding]) -> list[dict]:
 
 
 def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[tuple[Claim, dict]]:
-    """Every claim, or those of some chapters, with the finding stored by its chapter in `folder`. FileNotFoundError for a chapter
-    without results, ValueError for stored findings that are not those of the claims."""
+    """Every claim, or those of some chapters, with the finding stored by its chapter in `folder`. FileNotFoundError for
+    a chapter without results, ValueError for stored findings that are not those of the claims."""
     rows = []
     for chapter in CHAPTERS if chapters is None else chapters:
         path = Path(folder) / f"{chapter:02d}.json"
@@ -138,21 +169,8 @@ def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[
             raise FileNotFoundError(f"{path}: chapter {chapter} has left no results; `make notebooks` writes them")
         stored = {finding["id"]: finding for finding in json.loads(path.read_text())["findings"]}
         claims = of_chapter(chapter)
-        if set(stored) != {claim.id for claim in claims}:
-            refuse(
-                "findings", sorted(stored), f"one for each claim of chapter {chapter}: {sorted(c.id for c in claims)}"
-            )
+        known = sorted(claim.id for claim in claims)
+        if sorted(stored) != known:
+            refuse("findings", sorted(stored), f"one for each claim of chapter {chapter}: {known}")
         rows += [(claim, stored[claim.id]) for claim in claims]
     return rows
-
-
-def ledger_markdown(
-    folder: str | Path, link: Callable[[int], str] = lambda chapter: f"[{chapter}](chapter-{chapter})"
-) -> str:
-    """The ledger as a Markdown table of three columns, narrow enough for a phone: the claim with its source and a link to the
-    chapter that judged it, the verdict, and what was found."""
-    rows = ["| claim | verdict | what we find |", "|---|---|---|"]
-    for claim, found in ledger(folder):
-        where = f"*{claim.source}*; chapter {link(claim.chapter)}"
-        rows.append(f"| {claim.statement} ({where}) | **{found['verdict']}** | {found['measured']} |")
-    return "\n".join(rows)

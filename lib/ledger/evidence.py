@@ -1,11 +1,12 @@
 """What the other chapters have left, brought onto one axis and into one table, for the chapter that weighs it.
 
-Nothing is run here. `read` gives the stored data sets of every chapter, `gather` what chapter 13 and its judges look at: the ledger
-as a table, the effect of each regime in each experiment as a share of what Replace does to it, and three smaller comparisons.
+Nothing is run here. `read` gives the stored data sets of every chapter, `gather` what chapter 13 and its judges look
+at: the ledger as a table, the effect of each regime in each experiment as a share of what Replace does to it, and three
+smaller comparisons.
 
-Few runs are stored whole. Where an experiment had fewer than `MANY`, effects are means over the stored ones, paired within runs.
-Where it had more, they are medians over all of them, whose errors are reckoned from the stored quartiles, as if generations and
-regimes were independent. They share data, so these intervals are too wide rather than too narrow.
+Few runs are stored whole. Where an experiment had fewer than `MANY`, effects are means over the stored ones, paired
+within runs. Where it had more, they are medians over all of them, whose errors are reckoned from the stored quartiles,
+as if generations and regimes were independent. They share data, so these intervals are too wide rather than too narrow.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -27,7 +29,6 @@ from lib.intervals import Interval
 from lib.ledger import definitions
 
 LEVEL = claims.LEVEL
-LEDGER = (10, 13)  # chapters that read what others have left
 MANY = 20  # runs; fewer than that have no quartiles worth the name
 SOURCES = {  # how the sources of claims begin, and what the book calls them
     "Shumailov": "the Nature paper",
@@ -43,9 +44,9 @@ ENDS = ["estimate", "low", "high"]
 class Experiment:
     """A data set of a chapter with Replace and Accumulate in it, and the score by which it is compared.
 
-    `worse` is +1 if the score rises in collapse and −1 if it falls. `kind` says what else errs besides the finite sample: nothing
-    ("sample"), nothing either, in a family that was built to fail ("built"), a model that is smoothed, truncated or trained for a
-    while ("model"), or an error that the chapter on limits adds on purpose ("added"). `setting` is what a regime's label says after the regime.
+    `kind` says what else errs besides the finite sample: nothing ("sample"), nothing either, in a family that was built
+    to fail ("built"), a model that is smoothed, truncated or trained for a while ("model"), or an error that the
+    chapter on limits adds on purpose ("added"). `setting` chooses the place of a data set that holds several settings.
     """
 
     label: str
@@ -53,42 +54,37 @@ class Experiment:
     group: str
     score: str
     kind: str = "sample"
-    worse: int = 1
-    setting: str = ""
+    setting: Mapping[str, Any] = field(default_factory=dict)
 
     def data(self, read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset | None:
-        """The stored data set, with regimes named as everywhere else; None if the chapter has not left it."""
+        """The stored data set; None if the chapter has not left it."""
         data = read.get(self.chapter, {}).get(self.group)
-        if data is None or self.score not in data:
-            return None
-        if self.setting:
-            kept = [str(r) for r in data["regime"].values if str(r).endswith(f", {self.setting}")]
-            data = data.sel(regime=kept).assign_coords(regime=[r.split(", ", 1)[0] for r in kept])
-        return data
+        return None if data is None or self.score not in data else data.sel(self.setting)
 
 
 KINDS = ("sample", "built", "model", "added")
 EXPERIMENTS = (
     Experiment("Gaussian, mean", 2, "regimes", "squared_mean_error"),
     Experiment("words, missing mass", 3, "words", "missing_mass"),
-    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode", worse=-1),
+    Experiment("mixture, smallest mode", 4, "gmm", "smallest_mode"),
     Experiment("least squares, risk", 5, "fixed", "excess_risk"),
     Experiment("Gaussian, web size", 12, "constant", "squared_mean_error"),
     Experiment("counterexample, runs", 11, "counterexample_long", "collapsed", "built"),
-    Experiment("kernels, loss", 4, "kde", "test_nll", "model", setting="moons 0.5"),
+    Experiment("kernels, loss", 4, "kde", "test_nll", "model", {"setting": "moons 0.5"}),
     Experiment("VAE, test bound", 6, "main", "test_nelbo", "model"),
     Experiment("n-gram, loss", 7, "ngram", "test_perplexity", "model"),
     Experiment("transformer, loss", 7, "transformer", "test_perplexity", "model"),
     Experiment("the protocol, loss", 8, "5 epochs", "test_perplexity", "model"),
     Experiment("molecules, error", 9, "main", "denoising_error", "model"),
-    Experiment("temperature, variance", 11, "temperature", "trace_ratio", "added", -1, "T = 0.8"),
+    Experiment("temperature, variance", 11, "temperature", "trace_ratio", "added", {"temperature": 0.8}),
     Experiment("biased labels, bias", 11, "shift", "shrinkage", "added"),
 )
 
 
 def read(folder: str | Path | None = None) -> dict[int, dict[str, xr.Dataset]]:
-    """The stored data sets of every chapter before the two that read them. FileNotFoundError for a chapter without results."""
-    return {k: records.read(k, folder)[1] for k in claims.CHAPTERS if k not in LEDGER}
+    """The stored data sets of every chapter before the two that read them. FileNotFoundError for a chapter without
+    results."""
+    return {k: records.read(k, folder)[1] for k, about in claims.CHAPTERS.items() if not about.reads}
 
 
 def gather(folder: str | Path | None = None) -> dict[str, xr.Dataset]:
@@ -106,7 +102,8 @@ def gather(folder: str | Path | None = None) -> dict[str, xr.Dataset]:
 
 
 def table(folder: str | Path | None = None) -> xr.Dataset:
-    """The ledger without the claims of chapter 13: for each claim its verdict, who said it, and the interval (NaN without one)."""
+    """The ledger without the claims of chapter 13: for each claim its verdict, who said it, and the interval (NaN
+    without one)."""
     folder = records.results_folder() if folder is None else folder
     rows = [(c, f) for c, f in claims.ledger(folder, tuple(k for k in claims.CHAPTERS if k != 13))]
     ends = [f["interval"] or {} for _, f in rows]
@@ -128,7 +125,8 @@ def source(claim: claims.Claim) -> str:
 
 
 def posts(source: str) -> set[int]:
-    """Posts of the thread that a claim's source names, by the mark that ends each: "thread, 7/N to 9/N" is 7, 8 and 9."""
+    """Posts of the thread that a claim's source names, by the mark that ends each: "thread, 7/N to 9/N" is 7, 8 and
+    9."""
     found = set()
     for part in source.split(";"):
         if "thread" in part:
@@ -138,19 +136,19 @@ def posts(source: str) -> set[int]:
 
 
 def course(data: xr.Dataset, regime: str, score: str, log: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-    """A score at every generation: values of shape (generation, runs), or (generation, 1) with the error of the median; the
-    errors, zero for whole runs; and the runs. Of a score that is 0 or 1 the share of ones stands for the median. Perplexities
-    become logarithms, so that changes are nats."""
-    take = np.log if log or score == "test_perplexity" else np.asarray
-    values = data[score].sel(regime=regime)
-    whole = [s for s in data["summary"].values if str(s).startswith("run ")]
-    runs = int(data.attrs.get("runs", len(whole)))
+    """A score at every generation: values of shape (generation, runs), or (generation, 1) with the error of the median;
+    the errors, zero for whole runs; and the runs. Of a score that is 0 or 1 the share of ones stands for the median.
+    Perplexities become logarithms, so that changes are nats."""
+    take = np.log if log or data[score].attrs.get("units") == "perplexity" else np.asarray
+    found, runs = data.sel(regime=regime, score=score), int(data.attrs["runs"])
     if runs < MANY:
-        return take(values.sel(summary=whole).values.astype(float)), np.zeros(values.sizes["generation"]), len(whole)
+        values = take(found[score].values.astype(float))
+        return values, np.zeros(len(values)), values.shape[1]
     if score in SHARES:
-        mean = values.sel(summary="mean").values.astype(float)
+        mean = found["mean_of"].sel(part="estimate").values.astype(float)
         return mean[:, None], np.sqrt(mean * (1 - mean) / runs), runs
-    low, middle, high = (take(values.sel(summary=s).values.astype(float)) for s in ("q25", "q50", "q75"))
+    quartiles = found["quantile_of"].sel(quantile=[0.25, 0.5, 0.75]).values.astype(float)
+    low, middle, high = take(quartiles).T
     return middle[:, None], 1.2533 * (high - low) / 1.349 / math.sqrt(runs), runs
 
 
@@ -171,7 +169,8 @@ def interval(found: tuple[np.ndarray, float, int]) -> Interval:
 
 
 def ratio(a: tuple[np.ndarray, float, int], b: tuple[np.ndarray, float, int]) -> Interval:
-    """Fieller's interval of the ratio of two changes, paired where whole runs are known. NaN ends if `b` is not separated from 0."""
+    """Fieller's interval of the ratio of two changes, paired where whole runs are known. NaN ends if `b` is not
+    separated from 0."""
     (x, error_x, runs), (y, error_y, _) = a, b
     if x.shape != y.shape:
         refuse("changes", (x.shape, y.shape), "changes of as many runs")
@@ -189,10 +188,12 @@ def ratio(a: tuple[np.ndarray, float, int], b: tuple[np.ndarray, float, int]) ->
 
 
 def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
-    """What each regime does to each experiment's score from the first to the last fit, as a share of what Replace does to it.
+    """What each regime does to each experiment's score from the first to the last fit, as a share of what Replace does
+    to it.
 
-    0 is no change, 1 as bad as Replace; NaN where a regime was not run, or where Replace does nothing that could be shared.
-    `rise_low` is the lower end of the change under Replace, in its own units and counted upwards if it is for the worse.
+    0 is no change, 1 as bad as Replace; NaN where a regime was not run, or where Replace does nothing that could be
+    shared. `rise_low` is the lower end of the change under Replace, in its own units and counted upwards if it is for
+    the worse.
     """
     known = [(e, data) for e in EXPERIMENTS if (data := e.data(read)) is not None]
     regimes = ("Accumulate", "ReplaceGrown", "Keep(0.1)", "AccumulateSubsample")
@@ -201,7 +202,7 @@ def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
     for i, (e, data) in enumerate(known):
         replaced = change(data, "Replace", e.score)
         whole = interval(replaced)
-        rise[i] = whole.low if e.worse > 0 else -whole.high
+        rise[i] = whole.low if data[e.score].attrs["worse"] == "more" else -whole.high
         for j, regime in enumerate(regimes):
             if rise[i] > 0 and regime in data["regime"].values:
                 found = ratio(change(data, regime, e.score), replaced)
@@ -219,8 +220,8 @@ def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
 
 
 def collapses(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
-    """Whether a score of risk rises catastrophically, or the variance collapses (`lib.ledger.definitions`), in each experiment:
-    1 for yes, 0 for no, −1 where neither can be decided."""
+    """Whether a score of risk rises catastrophically, or the variance collapses (`lib.ledger.definitions`), in each
+    experiment: 1 for yes, 0 for no, −1 where neither can be decided."""
     known = [(e, data) for e in EXPERIMENTS if (data := e.data(read)) is not None]
     answers = np.full((len(known), 2), -1)
     for i, (_, data) in enumerate(known):
@@ -235,8 +236,8 @@ def collapses(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
 
 
 def covariance(fixed: xr.Dataset, growing: xr.Dataset) -> xr.Dataset:
-    """Change of the log of the median variance ratio under Replace: at a fixed size, with what its exact drift gives, and at sizes
-    that grow."""
+    """Change of the log of the median variance ratio under Replace: at a fixed size, with what its exact drift gives,
+    and at sizes that grow."""
     t, n = int(fixed["generation"].values[-1]), int(fixed.attrs["n"])
     found = [interval(change(data, "Replace", "trace_ratio", log=True)) for data in (fixed, growing)]
     return xr.Dataset(
@@ -262,7 +263,8 @@ def changes(data: xr.Dataset, score: str) -> xr.Dataset:
 
 
 def worth(data: xr.Dataset, score: str = "squared_mean_error") -> xr.Dataset:
-    """The error under Accumulate in units of that of as many real samples, at a tenth of the generations and at the last."""
+    """The error under Accumulate in units of that of as many real samples, at a tenth of the generations and at the
+    last."""
     t = data["generation"].values
     chosen = [int(np.abs(t - t[-1] / 10).argmin()), len(t) - 1]
     out = []

@@ -10,6 +10,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent.name == "batch":
             item.add_marker(pytest.mark.xdist_group("batch"))
+            if item.path.name != "test_sweep.py":  # the others start kernels
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

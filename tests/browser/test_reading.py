@@ -1,4 +1,5 @@
-"""What a reader gets besides the text: little to load, a first paint at once, search, print, cards, a page for wrong addresses."""
+"""What a reader gets besides the text: little to load, a first paint at once, search, print, cards, a page for wrong
+addresses."""
 
 import gzip
 import json
@@ -153,7 +154,8 @@ def test_print_is_clean(browser, page_path):
     assert split == []
     # A cell of code that may not go on over the page's end leaves an empty frame there.
     whole = page.evaluate(
-        """[...document.querySelectorAll('.bd-article .cell_input pre')].filter(e => e.offsetParent !== null).filter(e => {
+        """[...document.querySelectorAll('.bd-article .cell_input pre')].filter(e => {
+             if (e.offsetParent === null) return false;
              for (; !e.matches('.cell'); e = e.parentElement) {
                const style = getComputedStyle(e);
                if (style.breakInside !== 'auto' || style.display !== 'block') return true;

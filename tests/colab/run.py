@@ -1,4 +1,5 @@
-"""Whether every chapter begins on Colab: a clean environment with Colab's versions, the chapter's own setup cell, a small run.
+"""Whether every chapter begins on Colab: a clean environment with Colab's versions, the chapter's own setup cell, a
+small run.
 
 Run by `make colab`. Everything it makes lies in _build/colab.
 """

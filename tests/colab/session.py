@@ -1,9 +1,11 @@
-"""One chapter as a reader begins it on Colab: run by the Python of an environment that has Colab's versions and nothing else.
+"""One chapter as a reader begins it on Colab: run by the Python of an environment that has Colab's versions and
+nothing else.
 
     python session.py NOTEBOOK PROJECT [--install]
 
-Executes the setup cell as on Colab (it installs the project from the folder PROJECT, since there may be no public address; without
---install it must find everything there), the parameters with small values, and the cells up to the first experiment.
+Executes the setup cell as on Colab (it installs the project from the folder PROJECT, since there may be no public
+address; without --install it must find everything there), the parameters with small values, and the cells up to the
+first experiment.
 """
 
 import importlib.machinery

@@ -176,6 +176,22 @@ def test_cell_names_are_stable(chapter):
     assert all(names) and len(set(names)) == len(names)
 
 
+def test_links_lead_to_files(root):
+    """In prose and chapters; what the pages link to once they are built is asked in the browser's tests."""
+    texts = {path: path.read_text(encoding="utf-8") for path in (root / "book").glob("*.md")}
+    for path in (root / "notebooks").glob("*.ipynb"):
+        prose = (c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+        texts[path] = "\n".join(prose)
+    link = re.compile(r"\]\((?!https?:|#)([^)#\s]+)|\{doc\}`[^`<]*<?([^`>]+)>?`")
+    found = [(path, "".join(target)) for path, text in texts.items() for target in link.findall(text)]
+    dead = [
+        f"{path.name}: {to}"
+        for path, to in found
+        if not any((path.parent / (to + end)).exists() for end in ("", ".md", ".ipynb"))
+    ]
+    assert len(found) > 30 and dead == []
+
+
 def test_every_chapter_is_in_the_table_of_contents_once(root):
     toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
     listed = [e["file"] for e in toc["chapters"] if e["file"].startswith("notebooks/")]

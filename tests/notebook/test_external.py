@@ -32,7 +32,8 @@ def server():
 def test_addresses_are_found_without_their_fragments(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "a.html").write_text(
-        '<a class="x" href="https://a.example/p?q=1&amp;r=2#part">a</a><a href="b.html#c">b</a><img src="https://c.example/x.png">'
+        '<a class="x" href="https://a.example/p?q=1&amp;r=2#part">a</a><a href="b.html#c">b</a><img '
+        'src="https://c.example/x.png">'
     )
     (tmp_path / "b.html").write_text(
         '<a href="https://a.example/p?q=1&amp;r=2">a</a> <a href="http://d.example/">d</a>'

@@ -143,17 +143,6 @@ def test_a_half_made_or_broken_environment_is_made_again(place):
     assert own.main(False) == 0 and calls == ["venv", "pip", "pip"] * 2
 
 
-def test_continuous_integration_runs_the_commands_of_the_readme(root):
-    script = (root / ".ci" / "run").read_text(encoding="utf-8")
-    assert os.access(root / ".ci" / "run", os.X_OK) and "REQUIRE_BROWSER=1" in script
-    ran = re.findall(r"^step (.*)$", script, re.MULTILINE)
-    first_screen = "\n".join((root / "README.md").read_text(encoding="utf-8").splitlines()[:40])
-    promised = re.findall(r"^(make [a-z]+)", first_screen, re.MULTILINE)
-    assert promised == ["make book", "make test"]
-    # The last one, which installs another environment, is nothing a reader has to wait for.
-    assert ran == [*promised, "make colab"]
-
-
 def test_asked_for_one_chapter_nothing_else_is_started(tmp_path, monkeypatch, root):
     import make as commands
 
@@ -181,6 +170,9 @@ def test_asked_for_one_chapter_nothing_else_is_started(tmp_path, monkeypatch, ro
 
 
 def test_the_commands_of_a_reader_import_nothing_heavy(root):
-    code = "import sys; sys.path.insert(0, 'book'); import make; print(sorted({'torch', 'scipy', 'sphinx'} & set(sys.modules)))"
+    code = (
+        "import sys; sys.path.insert(0, 'book'); import make; print(sorted({'torch', 'scipy', 'sphinx'} & "
+        "set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -56,7 +56,10 @@ def test_which_words_are_meant(text, words):
 
 
 def test_headings_and_words_that_an_author_has_linked_stay_as_they_are():
-    source = "The batch\n=========\n\nText here.\n\nOther\n=====\n\nSee `here <g.html#term-estimator>`__ for the estimator.\n"
+    source = (
+        "The batch\n=========\n\nText here.\n\nOther\n=====\n\nSee `here <g.html#term-estimator>`__ for the "
+        "estimator.\n"
+    )
     assert linked(source)[1] == []
 
 
@@ -73,10 +76,13 @@ def test_definitions_are_read_from_the_glossary():
 
 def test_what_no_page_can_ask_for_is_deleted(tmp_path):
     files = {
-        "a/page.html": '<link href="../_static/main.css?v=1"><script src="../_static/x.js"></script><img src="../_static/p.png">',
-        "_static/main.css": '@import "more.css"; @font-face { src: url("f.woff2") format("woff2"), url("f.ttf") format("truetype") }',
+        "a/page.html": '<link href="../_static/main.css?v=1"><script '
+        'src="../_static/x.js"></script><img src="../_static/p.png">',
+        "_static/main.css": '@import "more.css"; @font-face { src: url("f.woff2") '
+        'format("woff2"), url("f.ttf") format("truetype") }',
         "_static/more.css": "a { background: url(i.svg) }",
-        "_static/f.woff2": "", "_static/f.ttf": "", "_static/i.svg": "", "_static/x.js": "", "_static/x.js.LICENSE.txt": "",
+        "_static/f.woff2": "", "_static/f.ttf": "", "_static/i.svg": "", "_static/x.js": "",
+        "_static/x.js.LICENSE.txt": "",
         "_static/x.js.map": "", "_static/p.png": "", "_static/alone/y.js": "", "_static/y.js.LICENSE.txt": "",
         "_static/mathjax/output/chtml/fonts/woff-v2/m.woff": "", "_static/mathjax/input/tex/extensions/bbox.js": "",
         "_static/mathjax/input/tex/extensions/all-packages.js": "", "_static/mathjax/tex-svg.js": "",
@@ -100,7 +106,10 @@ def test_what_no_page_can_ask_for_is_deleted(tmp_path):
 
 
 def test_icons_come_from_the_font_and_are_passed_over_by_screen_readers():
-    page = '<script src="../_static/scripts/fontawesome.js?digest=1"></script><i class="fa-solid fa-bars"></i><i class="x"></i>'
+    page = (
+        '<script src="../_static/scripts/fontawesome.js?digest=1"></script><i class="fa-solid fa-bars"></i><i '
+        'class="x"></i>'
+    )
     assert (
         shared_assets.without_icon_script(page)
         == '<i class="fa-solid fa-bars" aria-hidden="true"></i><i class="x"></i>'
@@ -110,14 +119,20 @@ def test_icons_come_from_the_font_and_are_passed_over_by_screen_readers():
 def test_a_description_is_what_the_reader_will_see():
     page = "<p>On Colab: a link.</p><p><em>You will see</em> a law &lt; 1.</p><p>" + "Other words. " * 9 + "</p>"
     assert finished_page.describe(page) == "You will see a law < 1."
-    cited = "<p>It decays [<a>Shumailov <em>et al.</em>, 2024</a>, <a>Dey, 2024</a>]. A reply says [0, 1] and keeps all of the data.</p>"
+    cited = (
+        "<p>It decays [<a>Shumailov <em>et al.</em>, 2024</a>, "
+        "<a>Dey, 2024</a>]. A reply says [0, 1] and keeps all of the data.</p>"
+    )
     assert finished_page.describe(cited) == "It decays. A reply says [0, 1] and keeps all of the data."
     long = finished_page.describe("<p>" + "A sentence of words. " * 30 + "</p>")
     assert len(long) <= 200 and long.endswith(" …")
 
 
 def test_figures_become_links_and_the_first_is_the_pages_picture():
-    body = '<figure class="a" id="f">\n<img alt="Two lines fall &amp; rise" src="../_images/x.png"/>\n</figure><img src="y.png">'
+    body = (
+        '<figure class="a" id="f">\n<img alt="Two lines fall &amp; rise" src="../_images/x.png"/>\n</figure><img '
+        'src="y.png">'
+    )
     changed = finished_page.open_at_full_size(body)
     assert '<a class="full-size" href="../_images/x.png"' in changed and changed.count("<a ") == 1
     assert finished_page.picture(body, "notebooks/a") == ("_images/x.png", "Two lines fall & rise")

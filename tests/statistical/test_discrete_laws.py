@@ -1,7 +1,7 @@
 """The discrete world against its laws: every outcome of small recursions, means of large ones.
 
 Seeds were fixed before the first look. Outcomes: chi-squared tests on 20 000 runs, each p-value above 10⁻⁵; 72 of them give a false
-alarm with probability below 10⁻³. Means: 20 000 runs, |z| < 4; one z exceeds 4 by chance with probability 6·10⁻⁵, and about 900 are
+alarm with probability below 10⁻³. Means: 8000 runs, |z| < 4; one z exceeds 4 by chance with probability 6·10⁻⁵, and about 900 are
 looked at, most of them strongly correlated: below 6% for a fresh choice of seeds.
 """
 
@@ -22,6 +22,7 @@ from tests.unit.test_discrete import EVERY, TRUTH
 pytestmark = pytest.mark.statistical
 
 RUNS = 20_000
+RUNS_OF_MEANS = 8000
 SEED = 20240724
 
 
@@ -75,7 +76,14 @@ def test_every_outcome_of_twelve_samples_and_three_states(regime):
 def test_heterozygosity_and_error_in_every_regime(regime):
     world = Discrete("zipf", 10)
     data = recurse(
-        world, regime, n=20, generations=10, runs=RUNS, seed=SEED, scores="heterozygosity_ratio", keep="probabilities"
+        world,
+        regime,
+        n=20,
+        generations=10,
+        runs=RUNS_OF_MEANS,
+        seed=SEED,
+        scores="heterozygosity_ratio",
+        keep="probabilities",
     )
     data = data.isel(regime=0)
     assert abs(z_scores(data["heterozygosity_ratio"], laws.expected_heterozygosity(regime, 20, 10))).max() < 4
@@ -89,7 +97,7 @@ def test_support_and_missing_mass_of_words_that_thin_out(n):
     world, generations = Discrete("zipf", 60), 15
     regimes = [Replace(), Accumulate(), ReplaceGrown()]
     scores = ("support", "missing_mass", "tail_ratio")
-    data = recurse(world, regimes, n=n, generations=generations, runs=RUNS, seed=SEED, scores=scores, block=4000)
+    data = recurse(world, regimes, n=n, generations=generations, runs=RUNS_OF_MEANS, seed=SEED, scores=scores)
     sizes = {"Replace": (n, "replace"), "Accumulate": (n, "accumulate"), "ReplaceGrown": (lambda t: n * t, "replace")}
     for label, (size, kind) in sizes.items():
         of = data.sel(regime=label)

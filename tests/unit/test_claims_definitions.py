@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from lib import ledger
 from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
-from lib.ledger.claims import definitions
 from lib.ledger.definitions import DEFINITIONS
 
 NAMES = [d.id for d in DEFINITIONS]
@@ -48,12 +48,10 @@ NONE = dict.fromkeys(NAMES, 0)
     ],
 )
 def test_answers_give_verdicts(claim, accumulate, replace, expected):
-    judges = {c.id: c.judge for c in definitions.CLAIMS}
-    assert judges[claim](answers(accumulate, replace)).verdict == expected
+    assert ledger.judge(10, answers(accumulate, replace))[claim].verdict == expected
 
 
 def test_fewer_cases_than_under_replace_are_a_limit():
     data = answers({"divergence": 0}, {"divergence": 1})
     data["answers"]["answer"][0, NAMES.index("divergence")] = 1
-    judges = {c.id: c.judge for c in definitions.CLAIMS}
-    assert judges["schaeffer-risk"](data).verdict == LIMITED
+    assert ledger.judge(10, data)["schaeffer-risk"].verdict == LIMITED

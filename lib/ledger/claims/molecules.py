@@ -2,146 +2,105 @@
 
 from __future__ import annotations
 
-from lib import intervals
-from lib import ledger as claims
 from lib.intervals import number
-from lib.ledger import LEVEL, LIMITED, NOT_SUPPORTED, Claim, Finding, verdict
-from lib.ledger.measured import at, change
+from lib.ledger import Finding, claim, ladder
+from lib.ledger.predicates import change, gap
 
 HALF = 0.5  # of what Replace adds: as much as that is no remedy
 FLAT = 0.1  # of what Replace adds: less than that counts as none
 ERROR, TORSION = "denoising_error", "torsion_distance"
+THOUSANDTHS = 1e3  # in which differences of denoising errors are easier to read
 
 
-def _gap(results, score, regime, other):
-    """Paired difference of two regimes at the last generation."""
-    return intervals.difference(at(results["main"], score, regime), at(results["main"], score, other), LEVEL)
-
-
-def _thousandths(interval):
-    """An interval of denoising errors in thousandths, in which their differences are easier to read."""
-    return intervals.Interval(1e3 * interval.estimate, 1e3 * interval.low, 1e3 * interval.high, interval.level)
-
-
+@claim("colm-molecules-replaced", "Gerstgrasser et al. 2024", "GeoDiff: the test loss rises under replacing")
 def _decay(results):
-    found, last = _thousandths(change(results["main"], ERROR, "Replace")), results["main"].sizes["generation"]
-    shapes = change(results["main"], TORSION, "Replace")
+    """A diffusion model trained on its predecessor's conformers decays."""
+    data = results["main"]
+    found, last = change(data, ERROR, "Replace").scaled(THOUSANDTHS), data.sizes["generation"]
+    shapes = change(data, TORSION, "Replace")
     return Finding(
-        verdict(found, above=0),
-        f"the denoising error on real conformers rises by {found.estimate:.1f} thousandths from generation 1 to {last}, the distance of torsion "
-        f"angles from the truth by {shapes:.1f} degrees",
+        ladder(found.low > 0),
+        f"the denoising error on real conformers rises by {found.estimate:.1f} thousandths from generation 1 to "
+        f"{last}, the distance of torsion angles from the truth by {shapes:.1f} degrees",
         found,
         "A change of the denoising error whose interval contains 0.",
     )
 
 
+@claim("colm-molecules-flat", "Gerstgrasser et al. 2024", "GeoDiff, 8 generations: about flat")
 def _flat(results):
-    """On the score that the paper reports, the test loss."""
-    own, replaced = (_thousandths(change(results["main"], ERROR, regime)) for regime in ("Accumulate", "Replace"))
-    if replaced.low > 0 and own.high < FLAT * replaced.estimate:
-        word = claims.SUPPORTED
-    else:
-        word = LIMITED if replaced.low > 0 and own.high < HALF * replaced.estimate else NOT_SUPPORTED
+    """With accumulating conformers the test loss stays about flat.
+
+    On the score that the paper reports, the test loss.
+    """
+    own, replaced = (change(results["main"], ERROR, r).scaled(THOUSANDTHS) for r in ("Accumulate", "Replace"))
+    rises = replaced.low > 0
     return Finding(
-        word,
-        f"under Accumulate the denoising error rises by {number(own.estimate, '.2g')} thousandths, {number(own.estimate / replaced.estimate, '.0%')} "
-        "of what it rises under Replace",
+        ladder(rises and own.high < FLAT * replaced.estimate, rises and own.high < HALF * replaced.estimate),
+        f"under Accumulate the denoising error rises by {number(own.estimate, '.2g')} thousandths, "
+        f"{number(own.estimate / replaced.estimate, '.0%')} of what it rises under Replace",
         own,
         f"Less than {FLAT:.0%} of the rise under Replace, for a verdict without limits; half of it or more, for none.",
     )
 
 
+@claim("thread-molecules", "thread, 11/N", "“holds across domains”")
 def _mitigated(results):
-    """In the test loss and in the shapes."""
-    found, shapes = (_gap(results, score, "Replace", "Accumulate") for score in (ERROR, TORSION))
-    word = verdict(found, above=0)
-    if word == claims.SUPPORTED and not shapes.low > 0:
-        word = LIMITED
-    found = _thousandths(found)
+    """For molecular conformation too, accumulating mitigates the decay.
+
+    In the test loss and in the shapes.
+    """
+    found, shapes = (gap(results["main"], score, "Replace", "Accumulate") for score in (ERROR, TORSION))
+    found = found.scaled(THOUSANDTHS)
     return Finding(
-        word,
-        f"at the last generation and at equal steps, the denoising error under Replace is {found.estimate:.1f} thousandths above that under "
-        f"Accumulate, and the torsion angles are {shapes:.1f} degrees further from the truth",
+        ladder(found.low > 0 and shapes.low > 0, found.low > 0),
+        f"at the last generation and at equal steps, the denoising error under Replace is {found.estimate:.1f} "
+        f"thousandths above that under Accumulate, and the torsion angles are {shapes:.1f} degrees further from the "
+        "truth",
         found,
-        "A difference of denoising errors whose interval contains 0; for a verdict without limits, torsion angles that differ as well.",
+        "A difference of denoising errors whose interval contains 0; for a verdict without limits, torsion angles "
+        "that differ as well.",
     )
 
 
+@claim("thread-no-collapse-molecules", "thread, 10/N", "“no model collapse”")
 def _no_collapse(results):
-    """By the shapes, against real conformers refitted, so that what training alone does is not counted."""
-    left, whole = (_gap(results, TORSION, regime, "RealOnly(refit)") for regime in ("Accumulate", "Replace"))
-    far = _gap(results, TORSION, "Replace", "Accumulate")
-    if left.high < FLAT * whole.estimate:
-        word = claims.SUPPORTED
-    else:
-        word = LIMITED if far.low > 0 and left.high < HALF * whole.estimate else NOT_SUPPORTED
+    """With accumulating conformers there is no model collapse.
+
+    By the shapes, against real conformers refitted, so that what training alone does is not counted.
+    """
+    left, whole, far = (
+        gap(results["main"], TORSION, *pair)
+        for pair in (("Accumulate", "RealOnly(refit)"), ("Replace", "RealOnly(refit)"), ("Replace", "Accumulate"))
+    )
     return Finding(
-        word,
-        f"by the shapes of its samples: torsion angles end {left.estimate:.1f} degrees further from the truth than those of the same real "
-        f"conformers refitted, {left.estimate / whole.estimate:.0%} of what Replace adds and up to {left.high / whole.estimate:.0%} at the upper end; under Replace {whole.estimate:.1f}",
+        ladder(left.high < FLAT * whole.estimate, far.low > 0 and left.high < HALF * whole.estimate),
+        f"by the shapes of its samples: torsion angles end {left.estimate:.1f} degrees further from the truth than "
+        f"those of the same real conformers refitted, {left.estimate / whole.estimate:.0%} of what Replace adds and up "
+        f"to {left.high / whole.estimate:.0%} at the upper end; under Replace {whole.estimate:.1f}",
         left,
-        f"At the upper end, less than {FLAT:.0%} of what Replace adds, for a verdict without limits; half of it or more, or no difference from Replace, for none.",
+        f"At the upper end, less than {FLAT:.0%} of what Replace adds, for a verdict without limits; half of it or "
+        "more, or no difference from Replace, for none.",
     )
 
 
-def _not_size(results):
-    grown, alone = (
-        _gap(results, ERROR, *pair) for pair in (("ReplaceGrown", "Accumulate"), ("Replace", "ReplaceGrown"))
-    )
-    word = verdict(grown, above=0)
-    rise = change(results["main"], ERROR, "Replace")
-    if word == claims.SUPPORTED and (alone.low > 0 or alone.high > FLAT * rise.estimate):
-        word = LIMITED
-    missed = max(alone.high, 0.0) / rise.estimate
-    grown, alone = _thousandths(grown), _thousandths(alone)
-    return Finding(
-        word,
-        f"a set of newest conformers that grows as the accumulated one does ends {grown.estimate:.1f} thousandths above Accumulate, and "
-        f"{number(alone.estimate, '.1f')} {alone.ends('.1f')} below Replace: a gain of up to {missed:.0%} of Replace's rise is not excluded",
-        grown,
-        f"A grown set as good as the accumulated one, for none; for limits, one that is better than Replace, or runs too few to exclude a gain of {FLAT:.0%}.",
-    )
-
-
-CLAIMS = (
-    Claim(
-        "colm-molecules-replaced",
-        9,
-        "Gerstgrasser et al. 2024",
-        "A diffusion model trained on its predecessor's conformers decays.",
-        "GeoDiff: the test loss rises under replacing",
-        _decay,
-    ),
-    Claim(
-        "colm-molecules-flat",
-        9,
-        "Gerstgrasser et al. 2024",
-        "With accumulating conformers the test loss stays about flat.",
-        "GeoDiff, 8 generations: about flat",
-        _flat,
-    ),
-    Claim(
-        "thread-molecules",
-        9,
-        "thread, 11/N",
-        "For molecular conformation too, accumulating mitigates the decay.",
-        "“holds across domains”",
-        _mitigated,
-    ),
-    Claim(
-        "thread-no-collapse-molecules",
-        9,
-        "thread, 10/N",
-        "With accumulating conformers there is no model collapse.",
-        "“no model collapse”",
-        _no_collapse,
-    ),
-    Claim(
-        "colm-molecules-size",
-        9,
-        "this book, after Table 2 of Gerstgrasser et al. 2024",
-        "What helps is that old data are kept, not that the set is larger.",
-        "said of language models, where a grown set helps a little",
-        _not_size,
-    ),
+@claim(
+    "colm-molecules-size",
+    "this book, after Table 2 of Gerstgrasser et al. 2024",
+    "said of language models, where a grown set helps a little",
 )
+def _not_size(results):
+    """What helps is that old data are kept, not that the set is larger."""
+    pairs = ("ReplaceGrown", "Accumulate"), ("Replace", "ReplaceGrown")
+    grown, alone = (gap(results["main"], ERROR, *pair).scaled(THOUSANDTHS) for pair in pairs)
+    rise = change(results["main"], ERROR, "Replace").scaled(THOUSANDTHS)
+    missed = max(alone.high, 0.0) / rise.estimate
+    return Finding(
+        ladder(grown.low > 0 and alone.low <= 0 and alone.high <= FLAT * rise.estimate, grown.low > 0),
+        f"a set of newest conformers that grows as the accumulated one does ends {grown.estimate:.1f} thousandths "
+        f"above Accumulate, and {number(alone.estimate, '.1f')} {alone.ends('.1f')} below Replace: a gain of up to "
+        f"{missed:.0%} of Replace's rise is not excluded",
+        grown,
+        "A grown set as good as the accumulated one, for none; for limits, one that is better than Replace, or runs "
+        f"too few to exclude a gain of {FLAT:.0%}.",
+    )

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import itertools
 
-from lib import ledger as claims
-from lib.ledger import NOT_TESTABLE, Claim, Finding
+from lib.ledger import NOT_TESTABLE, Finding, claim, ladder
 
 # Tokens of the three Llama generations as the thread gives them (the post that ends 3/N) and their papers report them.
 LLAMA_TOKENS = {"Llama 1": 1.4e12, "Llama 2": 2e12, "Llama 3": 15e12}
 MOST = 0.5  # a set that carries over less than half of what was there throws most of it away
 
 
+@claim("thread-growth", "thread, 3/N", "1.4T, 2T, 15T tokens")
 def _growth(results):
+    """The data that models are trained on grow."""
     tokens = list(LLAMA_TOKENS.values())
     steps = [after / before for before, after in itertools.pairwise(tokens)]
     return Finding(
-        claims.SUPPORTED if min(steps) > 1 else claims.NOT_SUPPORTED,
+        ladder(min(steps) > 1),
         f"published token counts grow {tokens[-1] / tokens[0]:.3g}-fold over three models",
         None,
         "A model in the series that was trained on fewer tokens than the one before.",
     )
 
 
+@claim("thread-quality", "thread, 4/N", "stated without a number")
 def _quality(results):
+    """Shared outputs and filters get better."""
     return Finding(
         NOT_TESTABLE,
         "no measurement of the quality of shared text over the years enters this book",
@@ -32,7 +35,9 @@ def _quality(results):
     )
 
 
+@claim("thread-accumulates", "thread, 4/N", "stated without a number")
 def _accumulates(results):
+    """Synthetic data are added to what exists."""
     return Finding(
         NOT_TESTABLE,
         "a premise about practice: the book computes what follows if it holds and if it does not",
@@ -41,50 +46,18 @@ def _accumulates(results):
     )
 
 
+@claim("thread-thrown-away", "thread, 7/N to 9/N", "all, or all but a tenth")
 def _thrown_away(results):
-    """Share of a training set that was in an earlier one, in the regimes of the paper's results."""
+    """The paper's experiments throw all or most old data away.
+
+    Share of a training set that was in an earlier one, in the regimes of the paper's results.
+    """
     last = results["composition"].isel(generation=-1)
     carried = {regime: last["real_share"].sel(regime=regime).item() for regime in ("Replace", "Keep(0.1)")}
     return Finding(
-        claims.SUPPORTED if max(carried.values()) < MOST else claims.NOT_SUPPORTED,
+        ladder(max(carried.values()) < MOST),
         f"of each training set {carried['Replace']:.0%} is older than the newest model in the theory and result 2, "
         f"{carried['Keep(0.1)']:.0%} in result 3",
         None,
         "A protocol of the paper in which at least half of a training set is older than the newest model.",
     )
-
-
-CLAIMS = (
-    Claim(
-        "thread-growth",
-        1,
-        "thread, 3/N",
-        "The data that models are trained on grow.",
-        "1.4T, 2T, 15T tokens",
-        _growth,
-    ),
-    Claim(
-        "thread-quality",
-        1,
-        "thread, 4/N",
-        "Shared outputs and filters get better.",
-        "stated without a number",
-        _quality,
-    ),
-    Claim(
-        "thread-accumulates",
-        1,
-        "thread, 4/N",
-        "Synthetic data are added to what exists.",
-        "stated without a number",
-        _accumulates,
-    ),
-    Claim(
-        "thread-thrown-away",
-        1,
-        "thread, 7/N to 9/N",
-        "The paper's experiments throw all or most old data away.",
-        "all, or all but a tenth",
-        _thrown_away,
-    ),
-)

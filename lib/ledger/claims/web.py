@@ -1,8 +1,9 @@
 """Claims of chapter 12: the recursion at the size of the web.
 
-Errors are squared errors of a fitted mean in units of the first fit's, 1/n₁. *Lost*: of the states that the first fit has, those to
-which the last one gives probability 0. Judges ask whether a simulation agrees with the exact law and what the law says. What a
-Gaussian or a table cannot stand for, images or a language model, is not testable here, and the row says what was measured instead.
+Errors are squared errors of a fitted mean in units of the first fit's, 1/n₁. *Lost*: of the states that the first fit
+has, those to which the last one gives probability 0. Judges ask whether a simulation agrees with the exact law and what
+the law says. What a Gaussian or a table cannot stand for, images or a language model, is not testable here, and the row
+says what was measured instead.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from lib import intervals, theory
-from lib.ledger import LEVEL, LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Claim, Finding
-from lib.ledger.measured import agrees
+from lib.ledger import LEVEL, NOT_TESTABLE, Finding, claim, ladder
+from lib.ledger.predicates import agrees, at, change, difference, mean, together
 from lib.regimes import Accumulate, Replace
 
 BOUND = 2.0  # first-fit errors: no schedule of batch sizes takes Accumulate beyond (Σ n_k/N_k² ≤ 2/n₁ − 1/N_t)
@@ -34,16 +35,18 @@ def _law(data, regime):
 
 def _error(data, regime, generation=-1, level=LEVEL):
     """Interval of the mean error at a generation, and its exact value, both in first-fit errors."""
-    values = data["squared_mean_error"].sel(regime=str(regime)).isel(generation=generation).values
-    return intervals.mean(values * data["size"].values[0], level), float(_law(data, regime)[generation])
+    values = at(data, "squared_mean_error", regime, generation)
+    return mean(values * data["size"].values[0], level=level), float(_law(data, regime)[generation])
 
 
 def _rise(data, regime, since=0, level=LEVEL):
-    values = data["squared_mean_error"].sel(regime=regime) * data["size"].values[0]
-    return intervals.difference(values.isel(generation=-1), values.isel(generation=since), level)
+    first, last = (at(data, "squared_mean_error", regime, g) * data["size"].values[0] for g in (since, -1))
+    return difference(last, first, level=level)
 
 
+@claim("thread-growth-web", "thread, 3/N and 8/N", "1.4T, 2T, 15T tokens")
 def _growth(results):
+    """Experiments at a fixed size of the data set overstate the decay, because data grow."""
     growing, constant = results["growing"], results["constant"]
     end = min(data.sizes["generation"] for data in (growing, constant)) - 1
     known = min(int(growing["published"].values.sum()) - 1, end)
@@ -51,207 +54,169 @@ def _growth(results):
     (grown, law), (equal, level) = pairs[known]
     (late, late_law), (late_equal, late_level) = pairs[end]
     agree = all(agrees(*found) for pair in pairs.values() for found in pair)
-    if not (agree and grown.high < equal.low and late.high < late_equal.low):
-        word = NOT_SUPPORTED
-    else:
-        word = SUPPORTED if known == end else LIMITED
+    holds = agree and grown.high < equal.low and late.high < late_equal.low
     return Finding(
-        word,
-        f"for the error of a mean, without any old data: at fit {known + 1}, the last whose size is published, {equal.estimate:.2f} first-fit errors where sets stay equal (exact: {level:.2f}) and "
-        f"{grown.estimate:.2f} where they grow (exact: {law:.2f}); at fit {end + 1}, with the growth extrapolated, {late_equal.estimate:.1f} and {late.estimate:.2f} (exact: {late_level:.1f} and {late_law:.2f})",
+        ladder(holds and known == end, holds),
+        f"for the error of a mean, without any old data: at fit {known + 1}, the last whose size is published, "
+        f"{equal.estimate:.2f} first-fit errors where sets stay equal (exact: {level:.2f}) and {grown.estimate:.2f} "
+        f"where they grow (exact: {law:.2f}); at fit {end + 1}, with the growth extrapolated, "
+        f"{late_equal.estimate:.1f} and {late.estimate:.2f} (exact: {late_level:.1f} and {late_law:.2f})",
         grown,
-        "An error at growing size that is not below that at constant size, or either off its exact law; for a verdict without limits, published sizes for every fit.",
+        "An error at growing size that is not below that at constant size, or either off its exact law; for a verdict "
+        "without limits, published sizes for every fit.",
     )
 
 
+@claim("thread-no-collapse-web", "thread, 10/N", "“no model collapse”")
 def _no_collapse(results):
+    """At the size of the web, too, there is no collapse while data accumulate."""
     data = results["constant"]
     n = data["size"].values[0]
     found, law = _error(data, Accumulate())
     other, other_law = _error(results["growing"], Accumulate())
     rise = _rise(data, "Accumulate")
-    if not (agrees(found, law) and agrees(other, other_law) and max(found.high, other.high) < BOUND):
-        word = NOT_SUPPORTED
-    else:
-        word = LIMITED if rise.high / n > SEEN else SUPPORTED
+    holds = agrees(found, law) and agrees(other, other_law) and max(found.high, other.high) < BOUND
     return Finding(
-        word,
-        f"for the error of a mean: {found.estimate:.2f} first-fit errors after {data.sizes['generation']} equal sets (exact: {law:.2f}), {other.estimate:.2f} with published growth (exact: "
-        f"{other_law:.2f}), under {BOUND:g} for every schedule; the rise since the first fit is {intervals.number(rise.estimate / n, '.1e')} of the variance",
+        ladder(holds and rise.high / n <= SEEN, holds),
+        f"for the error of a mean: {found.estimate:.2f} first-fit errors after {data.sizes['generation']} equal sets "
+        f"(exact: {law:.2f}), {other.estimate:.2f} with published growth (exact: {other_law:.2f}), under {BOUND:g} for "
+        f"every schedule; the rise since the first fit is {intervals.number(rise.estimate / n, '.1e')} of the variance",
         found,
-        f"An error off its law, or {BOUND:g} first-fit errors or more; for a limit, a rise above {SEEN:g} of the variance.",
+        f"An error off its law, or {BOUND:g} first-fit errors or more; for a limit, a rise above {SEEN:g} of the "
+        "variance.",
     )
 
 
 def _lost(data, regime, expected=None):
-    """Of the states that the first fit of each run has (of one expected count, or all), the share that the last one has not."""
+    """Of the states that the first fit of each run has (of one expected count, or all), the share that the last one has
+    not."""
     chosen = slice(None) if expected is None else np.flatnonzero(np.isclose(data["expected"].values, expected))
     present = data["present"].astype(bool).sel(regime=regime).isel(state=chosen)
     start, end = (present.isel(generation=g).values for g in (0, -1))
     return 1 - (start & end).sum(axis=1) / start.sum(axis=1)
 
 
+@claim("nature-tails-web", "Shumailov et al. 2024", "tails lost, in theory at a fixed size")
 def _tails(results):
+    """In data of the size of the web, rare content disappears."""
     data = results["rare"]
-    found = intervals.mean(_lost(data, "Replace", RARE), LEVEL)
-    kept = intervals.mean(_lost(data, "Accumulate", RARE), LEVEL)
+    found = mean(_lost(data, "Replace", RARE))
+    kept = mean(_lost(data, "Accumulate", RARE))
     t = data.sizes["generation"]
-    if found.low <= 0:
-        word = NOT_SUPPORTED
-    else:
-        word = SUPPORTED if kept.low > 0 else LIMITED
+    holds = found.low > 0
     return Finding(
-        word,
-        f"of the states expected {RARE} times in {float(data['size'].values[0]) / 1e12:g}·10¹² samples, {found.estimate:.0%} are lost by generation {t} if old data are "
-        f"discarded and sets stay equal, {kept.estimate:.0%} if data accumulate",
+        ladder(holds and kept.low > 0, holds),
+        f"of the states expected {RARE} times in {float(data['size'].values[0]) / 1e12:g}·10¹² samples, "
+        f"{found.estimate:.0%} are lost by generation {t} if old data are discarded and sets stay equal, "
+        f"{kept.estimate:.0%} if data accumulate",
         found,
         "No loss under Replace; or, for a verdict without limits, a loss under Accumulate too.",
     )
 
 
+@claim(
+    "nature-access-web",
+    "Shumailov et al. 2024, discussion",
+    "“access to the original data source is preserved and … further data not generated by LLMs remain available”",
+)
 def _access(results):
-    """Learning goes on if the error keeps falling and states that no model knew come to be known."""
+    """For learning to go on, the original data have to stay accessible and further data not made by models available.
+
+    Learning goes on if the error keeps falling and states that no model knew come to be known.
+    """
     data, rare = results["inflow"], results["rare"]
     t = data.sizes["generation"]
     late = {r: _rise(data, r, t // 2 - 1) for r in (BOTH, WITHOUT_NEW, WITHOUT_OLD)}
-    ends = {
-        r: float(data["squared_mean_error"].sel(regime=r).isel(generation=-1).mean() * data["size"].values[0])
-        for r in late
-    }
-    known = rare["present"].astype(float).isel(state=np.flatnonzero(rare["expected"].values == 1)).mean("state")
-    gained = {
-        r: intervals.difference(known.sel(regime=r).isel(generation=-1), known.sel(regime=r).isel(generation=0), LEVEL)
-        for r in late
-    }
+    ends = {r: at(data, "squared_mean_error", r).mean() * data["size"].values[0] for r in late}
+    once = rare["present"].astype(float).isel(state=np.flatnonzero(rare["expected"].values == 1)).mean("state")
+    known = once.to_dataset(name="known")
+    gained = {r: change(known, "known", r) for r in late}
     goes_on = {r: late[r].high < 0 and gained[r].low > 0 for r in late}
-    if not goes_on[BOTH]:
-        word = NOT_SUPPORTED
-    else:
-        word = LIMITED if goes_on[WITHOUT_NEW] or goes_on[WITHOUT_OLD] else SUPPORTED
-    share = {r: f"{known.sel(regime=r).isel(generation=-1).mean().item():.0%}" for r in late}
+    holds = goes_on[BOTH]
+    share = {r: f"{at(known, 'known', r).mean():.0%}" for r in late}
     return Finding(
-        word,
-        f"with both, a tenth of each new batch real and everything kept, the error of a mean falls to {ends[BOTH]:.2f} first-fit errors by generation {t} and {share[BOTH]} of the states expected once are "
-        f"known; without further real data it stays at {ends[WITHOUT_NEW]:.2f} and {share[WITHOUT_NEW]}, with them but without what is older at {ends[WITHOUT_OLD]:.1f} and {share[WITHOUT_OLD]}",
+        ladder(holds and not goes_on[WITHOUT_NEW] and not goes_on[WITHOUT_OLD], holds),
+        f"with both, a tenth of each new batch real and everything kept, the error of a mean falls to {ends[BOTH]:.2f} "
+        f"first-fit errors by generation {t} and {share[BOTH]} of the states expected once are known; without further "
+        f"real data it stays at {ends[WITHOUT_NEW]:.2f} and {share[WITHOUT_NEW]}, with them but without what is older "
+        f"at {ends[WITHOUT_OLD]:.1f} and {share[WITHOUT_OLD]}",
         late[BOTH],
-        "An error that does not fall from half of the fits to the last, or rare states that do not return, with both; for a limit, a fall and a return without one of the two. Shown is the change of the error with both.",
+        "An error that does not fall from half of the fits to the last, or rare states that do not return, with both; "
+        "for a limit, a fall and a return without one of the two. Shown is the change of the error with both.",
     )
 
 
+@claim(
+    "mad-fresh-web",
+    "Alemohammad et al. 2024",
+    "“doomed to have their quality (precision) or diversity (recall) progressively decrease”",
+)
 def _images(results):
+    """Without enough fresh real data in each generation, the quality or the diversity of image models falls and
+    falls."""
     data = results["constant"]
     t = data.sizes["generation"]
     (found, law), (accumulated, _) = _error(data, Replace()), _error(data, Accumulate())
     return Finding(
         NOT_TESTABLE,
-        f"no image enters this chapter. For the error of a Gaussian's mean, without fresh data: {found.estimate:.0f} first-fit errors at generation {t} under Replace (exact: {law:.0f}), and "
-        f"{accumulated.estimate:.2f} where data accumulate",
+        f"no image enters this chapter. For the error of a Gaussian's mean, without fresh data: {found.estimate:.0f} "
+        f"first-fit errors at generation {t} under Replace (exact: {law:.0f}), and {accumulated.estimate:.2f} where "
+        "data accumulate",
         None,
-        "Image models in their loops, with precision and recall measured, and everything kept beside their other loops.",
+        "Image models in their loops, with precision and recall measured, and everything kept beside their other "
+        "loops.",
     )
 
 
 def _shares(data):
-    """For each real share of a batch: whether the error of Accumulate follows its law at the end, and its change since the first fit;
-    intervals that all hold together with 99%."""
-    level = 1 - (1 - LEVEL) / data.sizes["regime"] / 2
-    return {
-        float(r): (
-            agrees(*_error(data, Accumulate(fresh=float(r)), level=level)),
-            _rise(data, str(Accumulate(fresh=float(r))), level=level),
-        )
-        for r in data["fresh"].values
-    }
+    """For each real share of a batch: whether the error of Accumulate follows its law at the end, and its change since
+    the first fit; intervals that all hold together with 99%."""
+    level = together(2 * data.sizes["regime"])
+    regimes = {float(share): Accumulate(fresh=float(share)) for share in data["fresh"].values}
+    return {s: (agrees(*_error(data, r, level=level)), _rise(data, r, level=level)) for s, r in regimes.items()}
 
 
+@claim(
+    "thread-no-threat-web",
+    "thread, 5/N, put to a Gaussian and a table",
+    "its conditions: “more data over time”, “(much of) the original data”",
+)
 def _sampling(results):
+    """Sampling error alone is no threat where sets grow as published, everything is kept and people go on writing."""
     data, rare = results["inflow_growing"], results["rare"]
     found = _shares(data)
-    falls = [r for r, (_, change) in found.items() if change.high < 0]
+    falls = [r for r, (_, rise) in found.items() if rise.high < 0]
     lost = max(float(_lost(rare, regime).max()) for regime in ("Accumulate", BOTH))
-    if not (all(holds for holds, _ in found.values()) and falls) or lost:
-        word = NOT_SUPPORTED
-    else:
-        word = SUPPORTED if len(falls) == len(found) else LIMITED
+    holds = all(on_law for on_law, _ in found.values()) and bool(falls) and not lost
     least = min(found)
     law = _law(data, Accumulate(fresh=least))
     return Finding(
-        word,
-        f"if a threat is an error above the first fit's after {data.sizes['generation']} fits: none for real shares of {', '.join(f'{r:g}' for r in falls) or 'no size'} of each new batch; at {least:g} it changes by "
-        f"{intervals.number(found[least][1].estimate, '+.2f')} first-fit errors (highest by the law: {law.max():.2f}), each {intervals.number(1 / float(data['size'].values[0]), '.1e')} of the variance; "
-        f"of the rare states that the first fit has, {'none is' if not lost else 'some are'} lost",
-        _rise(data, str(Accumulate(fresh=least))),
-        "An error off its law, no share at which it falls, or a state lost that was known; for a verdict without limits, a fall at every share. Shown is the change at the smallest share.",
+        ladder(holds and len(falls) == len(found), holds),
+        f"if a threat is an error above the first fit's after {data.sizes['generation']} fits: none for real shares of "
+        f"{', '.join(f'{r:g}' for r in falls) or 'no size'} of each new batch; at {least:g} it changes by "
+        f"{intervals.number(found[least][1].estimate, '+.2f')} first-fit errors (highest by the law: {law.max():.2f}), "
+        f"each {intervals.number(1 / float(data['size'].values[0]), '.1e')} of the variance; of the rare states that "
+        f"the first fit has, {'none is' if not lost else 'some are'} lost",
+        _rise(data, Accumulate(fresh=least)),
+        "An error off its law, no share at which it falls, or a state lost that was known; for a verdict without "
+        "limits, a fall at every share. Shown is the change at the smallest share.",
     )
 
 
+@claim(
+    "thread-practice-web",
+    "thread, 5/N and 13/N",
+    "of a “real and significant threat”: “Based on the evidence I’ve seen, it isn’t”",
+)
 def _practice(results):
+    """Language models trained on the web are safe as long as data grow and hold much of the original data."""
     data = results["inflow_growing"]
-    falls = [r for r, (_, change) in _shares(data).items() if change.high < 0]
+    falls = [r for r, (_, rise) in _shares(data).items() if rise.high < 0]
     return Finding(
         NOT_TESTABLE,
-        "no language model enters here, and neither what its data hold nor its errors of fit and of decoding have been measured. Measured is sampling error: it falls within "
-        f"{data.sizes['generation']} fits for {len(falls)} of {data.sizes['regime']} real shares of the new data",
+        "no language model enters here, and neither what its data hold nor its errors of fit and of decoding have "
+        f"been measured. Measured is sampling error: it falls within {data.sizes['generation']} fits for {len(falls)} "
+        f"of {data.sizes['regime']} real shares of the new data",
         None,
         "An audit of what is kept between models, and models trained on it; sampling error alone decides neither way.",
     )
-
-
-CLAIMS = (
-    Claim(
-        "thread-growth-web",
-        12,
-        "thread, 3/N and 8/N",
-        "Experiments at a fixed size of the data set overstate the decay, because data grow.",
-        "1.4T, 2T, 15T tokens",
-        _growth,
-    ),
-    Claim(
-        "thread-no-collapse-web",
-        12,
-        "thread, 10/N",
-        "At the size of the web, too, there is no collapse while data accumulate.",
-        "“no model collapse”",
-        _no_collapse,
-    ),
-    Claim(
-        "nature-tails-web",
-        12,
-        "Shumailov et al. 2024",
-        "In data of the size of the web, rare content disappears.",
-        "tails lost, in theory at a fixed size",
-        _tails,
-    ),
-    Claim(
-        "nature-access-web",
-        12,
-        "Shumailov et al. 2024, discussion",
-        "For learning to go on, the original data have to stay accessible and further data not made by models available.",
-        "“access to the original data source is preserved and … further data not generated by LLMs remain available”",
-        _access,
-    ),
-    Claim(
-        "mad-fresh-web",
-        12,
-        "Alemohammad et al. 2024",
-        "Without enough fresh real data in each generation, the quality or the diversity of image models falls and falls.",
-        "“doomed to have their quality (precision) or diversity (recall) progressively decrease”",
-        _images,
-    ),
-    Claim(
-        "thread-no-threat-web",
-        12,
-        "thread, 5/N, put to a Gaussian and a table",
-        "Sampling error alone is no threat where sets grow as published, everything is kept and people go on writing.",
-        "its conditions: “more data over time”, “(much of) the original data”",
-        _sampling,
-    ),
-    Claim(
-        "thread-practice-web",
-        12,
-        "thread, 5/N and 13/N",
-        "Language models trained on the web are safe as long as data grow and hold much of the original data.",
-        "of a “real and significant threat”: “Based on the evidence I’ve seen, it isn’t”",
-        _practice,
-    ),
-)

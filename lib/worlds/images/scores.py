@@ -186,4 +186,7 @@ def rare_class(data: xr.Dataset) -> int:
 def with_rare_share(data: xr.Dataset) -> xr.Dataset:
     """A data set of `recurse` with `rare_share` beside `class_shares`: the share among samples of the class that is
     rare."""
-    return data.assign(rare_share=data["class_shares"].isel({"class": rare_class(data)}))
+    share = data["class_shares"].isel({"class": rare_class(data)})
+    return data.assign(
+        rare_share=share.assign_attrs(kind="tail", worse="less", long_name="share of the rare class", units="")
+    )

@@ -64,10 +64,12 @@ class Language(World):
     shown: int = 4
 
     scores = {
-        "test_perplexity": Score("loss", "more", "perplexity of the real test part"),
+        "test_perplexity": Score("loss", "more", "perplexity of the real test part", "perplexity"),
         "bits_per_byte": Score("loss", "more", "loss on the real test part", "bits per byte"),
         "next_entropy": Score("diversity", "less", "entropy of the next token", "nats"),
-        "generated_perplexity": Score("diversity", "less", "perplexity of what is written under the first model"),
+        "generated_perplexity": Score(
+            "diversity", "less", "perplexity of what is written under the first model", "perplexity"
+        ),
         "distinct_2": Score("diversity", "less", "distinct pairs of tokens among all that are written"),
         "repetition_rate": Score("diversity", "more", "share of written 4-grams that repeat one in the block"),
         "vocabulary_coverage": Score("tail", "less", "share of the real text's tokens that are written"),
