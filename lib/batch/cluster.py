@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import psutil
 import yaml
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
-from lib.batch.kernel import environment, library_version
+from lib.batch.kernel import environment
 from lib.batch.sweep import Resources
 from lib.errors import among, refuse, whole
+from lib.provenance import code_digest
 
 SYSTEMS = {
     "slurm": "SLURMCluster",
@@ -41,58 +43,55 @@ QUIET = {
 
 @contextmanager
 def connect(
-    resources: Resources, runs: int, *, scheduler: str | None = None, jobqueue: str | None = None, workers: int | None = None
-) -> Iterator[Client]:  # fmt: skip
+    resources: Resources,
+    runs: int,
+    scheduler: str | None = None,
+    jobqueue: str | None = None,
+    workers: int | None = None,
+) -> Iterator[Client]:
     """A client of a cluster on which runs of these resources can be done. What was started for it ends with the block."""
     if scheduler and jobqueue:
         refuse("scheduler", scheduler, "not together with a job queue: choose one of the two")
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(QUIET))
-        if scheduler:
-            client = stack.enter_context(Client(scheduler, timeout="10s", set_as_default=False))
-        else:
+        place = scheduler
+        if not scheduler:
             with _deaf_children():
-                found = _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
-            client = stack.enter_context(Client(stack.enter_context(found), set_as_default=False))
-        yield client
+                place = stack.enter_context(
+                    _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
+                )
+        yield stack.enter_context(Client(place, timeout="10s", set_as_default=False))
 
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes that are started in this block do not hear Ctrl-C, which a terminal sends to all that run in it: this process
-    alone decides what becomes of them."""
+    """Processes that are started in this block do not hear Ctrl-C or the end of the terminal, which all that run in it are
+    told: this process alone decides what becomes of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCluster:
     """A cluster on this machine: as many workers as cores, memory and GPUs allow, one process and one run at a time each."""
     count, devices = local_workers(resources, runs, workers)
+    offered = {"gpu": resources.gpu} if resources.gpu else {}
+    common = {"nthreads": 1, "memory_limit": 0, "resources": offered, "dashboard": False, "silence_logs": "CRITICAL"}
     specification = {}
     for k in range(count):
         env = environment(resources.cores)
         if devices:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(devices[k * resources.gpu : (k + 1) * resources.gpu])
-        offered = {"gpu": resources.gpu} if resources.gpu else {}
-        options = {
-            "nthreads": 1,
-            "memory_limit": 0,
-            "env": env,
-            "resources": offered,
-            "dashboard": False,
-            "silence_logs": "CRITICAL",
-        }
-        specification[k] = {"cls": Nanny, "options": options}
-    head = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": _dashboard()},
-    }
+        specification[k] = {"cls": Nanny, "options": {**common, "env": env}}
+    bokeh = find_spec("bokeh") is not None  # what draws the dashboard
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": bokeh}
+    head = {"cls": Scheduler, "options": options}
     return SpecCluster(workers=specification, scheduler=head, silence_logs="ERROR", name="sweep")
 
 
@@ -125,7 +124,7 @@ def cores() -> int:
 
 def gpus() -> list[str]:
     """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them. Asked of a process of its own: one that
-    has touched a GPU cannot be forked."""
+    has touched a GPU holds memory on it."""
     if given := os.environ.get("CUDA_VISIBLE_DEVICES"):
         return [name for name in given.split(",") if name.strip()]
     program = "import torch; print(torch.cuda.device_count())"
@@ -133,14 +132,6 @@ def gpus() -> list[str]:
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=300
     )
     return [str(k) for k in range(int(done.stdout))] if done.returncode == 0 else []
-
-
-def _dashboard() -> bool:
-    try:
-        import bokeh  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _queued(path: str, resources: Resources, runs: int):
@@ -176,10 +167,11 @@ def _options(path: str) -> dict[str, Any]:
     return options
 
 
-def check_workers(client: Client, resources: Resources) -> None:
-    """Refuse workers of another code version, and a cluster on which no worker offers what a run needs."""
-    ours = library_version()
-    others = {address: found for address, found in client.run(library_version).items() if found != ours}
+def check_workers(client: Client, resources: Resources, modules: list[str]) -> None:
+    """Refuse workers on which a notebook with these modules of `lib` would run other code, and a cluster on which no worker
+    offers what a run needs."""
+    ours = code_digest(modules)
+    others = [address for address, found in client.run(code_digest, modules).items() if found != ours]
     if others:
         refuse(
             "scheduler",

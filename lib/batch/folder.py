@@ -6,19 +6,24 @@
     DIR/failed/KEY/             the same of the last attempt that failed, with failed.json, which says why
     DIR/.unfinished/            runs being computed (local folders only)
 
-KEY is a hash of the run's configuration and of the code's version. A run counts only if it has `finished.json`, which lists
-its files. In a local folder a run is computed aside and renamed into place with its marker in it; in object storage, which
-cannot rename, the marker is written last. So a run is there entirely or not at all.
+KEY is a hash of the run's configuration and of the code that its notebook imports. A run counts only if it has `finished.json`,
+which lists its files. In a local folder a run is computed aside and renamed into place with its marker in it; in object
+storage, which cannot rename, the marker is written last. So a run is there entirely or not at all.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +33,11 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from lib.errors import refuse
+
+BEAT, STALE = (
+    10.0,
+    60.0,
+)  # seconds between two signs of life of a lease's holder, and without one until it counts as dead
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,9 @@ class Folder:
     @cached_property
     def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
         try:
-            fs, root = fsspec.core.url_to_fs(self.url)
+            fs, root = fsspec.core.url_to_fs(os.path.expanduser(self.url))
         except (ImportError, ValueError) as error:
-            raise ValueError(f"out={self.url!r} is no place that fsspec can reach here: {error}") from error
+            refuse("out", self.url, f"a place that fsspec can reach here ({error})")
         return fs, root.rstrip("/")
 
     @property
@@ -60,35 +70,47 @@ class Folder:
         """Whether it ends with this process, and no other process sees it."""
         return "memory" in self._place[0].protocol
 
+    @property
+    def sockets(self) -> str:
+        """How the names of its kernels' folders of sockets begin, so that those a kill has left can be told."""
+        return f"k{hashlib.sha256(self.address.encode()).hexdigest()[:8]}-"
+
     def path(self, name: str) -> str:
         return f"{self._place[1]}/{name}"
 
     # What is in it
 
-    def read_text(self, name: str) -> str:
-        """A file's text, as it is now: listings that fsspec may hold are not asked."""
-        return self._place[0].cat_file(self.path(name)).decode()
-
     def read_json(self, name: str) -> Any:
-        """A file's content; None if there is no such file."""
+        """A file's content as it is now; None if there is no such file, ValueError naming it if it is damaged."""
         try:
-            return json.loads(self.read_text(name))
-        except FileNotFoundError:
+            return json.loads(self._place[0].cat_file(self.path(name)))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except ValueError as error:
+            raise ValueError(f"{name} is damaged ({error})") from error
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write a file, aside and then renamed in a local folder; an object appears at once anyway."""
+    def put(self, name: str, content: bytes | str) -> None:
+        """Write a file entirely or not at all: aside and then renamed in a local folder; an object appears at once."""
+        data = content.encode() if isinstance(content, str) else content
         if self.local is None:
-            self._place[0].pipe_file(self.path(name), text.encode())
+            self._place[0].pipe_file(self.path(name), data)
             return
         target = self.local / name
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
         try:
-            aside.write_text(text, encoding="utf-8")
+            aside.write_bytes(data)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
+
+    def fetch(self, name: str, into: Path) -> Path:
+        """A local path with the content of a file: its own in a local folder, else a copy in `into`."""
+        if self.local is not None:
+            return self.local / name
+        target = into / name.replace("/", "-")
+        self._place[0].get_file(self.path(name), str(target))
+        return target
 
     def marker(self, key: str) -> dict | None:
         """The marker of a finished run, or None."""
@@ -105,97 +127,97 @@ class Folder:
     def _keys(self, part: str, marker: str) -> set[str]:
         fs, _ = self._place
         fs.invalidate_cache()
-        return {path.split("/")[-2] for path in fs.glob(self.path(f"{part}/*/{marker}"))}
-
-    def files(self, key: str, ending: str) -> list[str]:
-        """Names of a finished run's result files with that ending, in order; only those that its marker lists."""
-        listed = (self.marker(key) or {}).get("files", {})
-        return sorted(name for name in listed if name.startswith("results/") and name.endswith(ending))
-
-    def fetch(self, name: str, into: Path) -> Path:
-        """A local path with the content of a file: its own in a local folder, else a copy in `into`."""
-        if self.local is not None:
-            return self.local / name
-        target = into / name.replace("/", "-")
-        self._place[0].get_file(self.path(name), str(target))
-        return target
-
-    def put(self, source: Path, name: str) -> None:
-        """Copy a local file to its place, entirely or not at all."""
-        if self.local is None:
-            self._place[0].put_file(str(source), self.path(name))
-            return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            shutil.copyfile(source, aside)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        found = (path.split("/") for path in fs.find(self.path(part), maxdepth=2))
+        return {key for *_, key, name in found if name == marker}
 
     # A sweep takes it
 
     def check(self, name: str, notebook: str) -> dict[str, Any] | None:
-        """What is stored of the sweep of that name; None if the folder is new or empty. ValueError if it belongs to another
+        """What is stored of the sweep of that name; None if the folder is new or empty. Refused if it belongs to another
         sweep or holds something else. Writes nothing."""
-        stored = self.stored(required=False)
-        if stored is None and self._other_things():
-            allowed = "a new or empty folder, or one that this sweep has written; this one holds something else"
-            refuse("out", self.url, allowed)
-        if stored is not None and (stored["name"], stored["notebook"]) != (name, notebook):
-            other = f"{stored['name']}, {stored['notebook']}"
-            refuse(
-                "out", self.url, f"a new folder, or this sweep's own; this one is the folder of another sweep ({other})"
-            )
+        stored = self.read_json("sweep.json")
+        if stored is None:
+            fs, root = self._place
+            names = [Path(path).name for path in fs.ls(root, detail=False)] if fs.isdir(root) else []
+            if set(names) - {".lock", ".lease"}:
+                refuse("out", self.url, "a new folder, or this sweep's own; this one holds something else")
+        elif (stored["name"], stored["notebook"]) != (name, notebook):
+            other = f"another sweep's ({stored['name']}, {stored['notebook']})"
+            refuse("out", self.url, f"a new folder, or this sweep's own; this one is {other}")
         return stored
 
     def claim(self, sweep: dict[str, Any], notebook: str) -> None:
-        """Make this the folder of `sweep`. OSError, naming it, if it cannot be written."""
+        """Make this the folder of `sweep`."""
         self.check(sweep["name"], sweep["notebook"])
+        self.clear()
+        with self._writing():
+            self.put("notebook.ipynb", notebook)
+            self.put("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
+
+    def stored(self) -> dict[str, Any]:
+        """What `claim` wrote: the sweep this folder belongs to."""
+        found = self.read_json("sweep.json")
+        if found is None:
+            refuse("out", self.url, "a folder of a sweep; this one has no sweep.json")
+        return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """An error of the disk names the folder."""
         try:
-            if self.local is not None:
-                self.local.mkdir(parents=True, exist_ok=True)
-                self.clear()
-            self.write_text("notebook.ipynb", notebook)
-            self.write_text("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
+            yield
         except OSError as error:
             raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror or error}") from error
 
-    def stored(self, required: bool = True) -> dict[str, Any] | None:
-        """What `claim` wrote: the sweep this folder belongs to. FileNotFoundError if it is no sweep's folder."""
-        try:
-            found = self.read_json("sweep.json")
-        except NotADirectoryError:
-            found = None
-        if found is None and required:
-            raise FileNotFoundError(f"{self.url!r} is no folder of a sweep: it has no sweep.json")
-        return found
-
-    def _other_things(self) -> bool:
-        fs, root = self._place
-        return bool(fs.exists(root) and [p for p in fs.ls(root, detail=False) if not Path(p).name.startswith(".lock")])
-
-    def lock(self):
-        """Held while a sweep runs in a local folder, until the file is closed or the process has ended, however it ended."""
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a sweep runs in a local folder, until the block or the process ends, however it ends."""
         if self.local is None:
-            return None
-        try:
+            yield
+            return
+        with self._writing():
             self.local.mkdir(parents=True, exist_ok=True)
             file = open(self.local / ".lock", "a+")
-        except OSError as error:
-            raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lease = nullcontext()
+            except BlockingIOError:
+                self._taken("does now")
+            except OSError:  # this file system has no locks
+                lease = self._lease()
+            with lease:
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {os.uname().nodename}")
+                file.flush()
+                yield
+
+    def _taken(self, how: str) -> None:
+        holder = (self.local / ".lock").read_text() or "one"
+        refuse("out", self.url, f"a folder in which no other process runs a sweep; {holder} {how}")
+
+    @contextmanager
+    def _lease(self) -> Iterator[None]:
+        """A file that its holder touches, in place of a lock."""
+        lease, clock, done = self.local / ".lease", self.local / ".lock", threading.Event()
+        print(
+            f"{self.url}: no locks on this file system; .lease, renewed every {BEAT:g} s, does for one", file=sys.stderr
+        )
+        clock.touch()  # both times are the file system's
+        if lease.exists() and clock.stat().st_mtime - lease.stat().st_mtime < STALE:
+            self._taken(f"does now, or was killed less than {STALE:g} s ago")
+        lease.touch()
+
+        def beat():
+            while not done.wait(BEAT):
+                lease.touch()
+
+        threading.Thread(target=beat, daemon=True).start()
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip()
-            file.close()
-            refuse("out", self.url, f"a folder in which no other process runs a sweep; {holder or 'one'} does now")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        file.flush()
-        return file
+            yield
+        finally:
+            done.set()
+            lease.unlink(missing_ok=True)
 
     # A run leaves its files
 
@@ -203,34 +225,32 @@ class Folder:
         """A new local folder in which a run is computed: on the disk of the sweep's folder where that is local."""
         if self.local is None:
             return Path(tempfile.mkdtemp(prefix=f"run-{key}-"))
-        place = self.local / ".unfinished"
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{key}-", dir=place))
-        except OSError as error:
-            raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror}") from error
+        with self._writing():
+            (self.local / ".unfinished").mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.local / ".unfinished"))
 
     def publish(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
         """Make a computed run a finished one. If another worker has finished it meanwhile, that one stays."""
-        self._publish(scratch, f"runs/{key}", "finished.json", marker, replace=False)
-        self.remove(f"failed/{key}")
+        self._publish(scratch, f"runs/{key}", "finished.json", marker)
+        self._remove(f"failed/{key}")
 
     def publish_failed(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
         """Keep what a failed run has got to, in place of an earlier attempt's."""
-        self._publish(scratch, f"failed/{key}", "failed.json", marker, replace=True)
+        self._remove(f"failed/{key}")
+        self._publish(scratch, f"failed/{key}", "failed.json", marker)
 
-    def _publish(self, scratch: Path, place: str, name: str, marker: dict[str, Any], replace: bool) -> None:
+    def _publish(self, scratch: Path, place: str, name: str, marker: dict[str, Any]) -> None:
         files = {p.relative_to(scratch).as_posix(): p.stat().st_size for p in sorted(scratch.rglob("*")) if p.is_file()}
-        text = json.dumps(marker | {"files": files}, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps({**marker, "files": files}, indent=1, ensure_ascii=False) + "\n"
         if self.local is None:
             for file in files:
                 self._place[0].put_file(str(scratch / file), self.path(f"{place}/{file}"))
-            self._place[0].pipe_file(self.path(f"{place}/{name}"), text.encode())
+            self.put(f"{place}/{name}", text)
             return
         (scratch / name).write_text(text, encoding="utf-8")
         target = self.local / place
         target.parent.mkdir(exist_ok=True)
-        if replace:
+        if not (target / name).exists():
             shutil.rmtree(target, ignore_errors=True)
         try:
             scratch.rename(target)
@@ -238,15 +258,18 @@ class Folder:
             if not (target / name).exists():
                 raise
 
-    def clear(self) -> None:
-        """Delete what workers that were killed have left unfinished."""
-        if self.local is not None:
-            shutil.rmtree(self.local / ".unfinished", ignore_errors=True)
-
-    def remove(self, name: str) -> None:
-        """Delete a sub-folder; nothing happens if there is none."""
+    def _remove(self, name: str) -> None:
         fs, _ = self._place
+        for path in fs.find(self.path(name)):
+            fs.rm_file(path)
         if self.local is not None:
             shutil.rmtree(self.local / name, ignore_errors=True)
-        elif fs.exists(self.path(name)):
-            fs.rm(self.path(name), recursive=True)
+
+    def clear(self) -> None:
+        """Delete what a kill has left: runs that are not finished, and folders of sockets."""
+        from lib.batch.kernel import sockets
+
+        place = sockets(self.sockets)
+        left = [*place.parent.glob(f"{place.name}*"), *([self.local / ".unfinished"] if self.local else [])]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
