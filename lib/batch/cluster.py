@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import dask
 import psutil
@@ -23,13 +22,6 @@ from lib.batch.sweep import Resources
 from lib.errors import among, refuse, whole
 from lib.provenance import code_digest
 
-SYSTEMS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
-}
 QUIET = {
     "logging.distributed": "critical",  # a failed run is reported by name; Dask need not tell it again
     "distributed.worker.memory.target": False,  # results stay in files; what a worker holds is small
@@ -97,23 +89,18 @@ def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCl
 
 def local_workers(resources: Resources, runs: int, wanted: int | None = None) -> tuple[int, list[str]]:
     """How many runs fit on this machine side by side, and the names of its GPUs if runs need them. ValueError if none fits."""
-    have = cores()
-    limits = [max(1, runs)]
+    have, free = cores(), psutil.virtual_memory().available
     if resources.cores > have:
         refuse("resources.cores", resources.cores, f"at most the {have} cores of this machine")
-    limits.append(have // resources.cores)
-    if resources.memory:
-        free = psutil.virtual_memory().available
-        if resources.memory > free:
-            refuse("resources.memory", resources.memory, f"at most the {free} bytes that are free on this machine")
-        limits.append(free // resources.memory)
+    if resources.memory > free:
+        refuse("resources.memory", resources.memory, f"at most the {free} bytes that are free on this machine")
     devices = gpus() if resources.gpu else []
-    if resources.gpu:
-        if len(devices) < resources.gpu:
-            refuse("resources.gpu", resources.gpu, f"at most the {len(devices)} GPUs of this machine")
-        limits.append(len(devices) // resources.gpu)
-    if wanted is not None:
-        limits.append(whole("workers", wanted, 1))
+    if len(devices) < resources.gpu:
+        refuse("resources.gpu", resources.gpu, f"at most the {len(devices)} GPUs of this machine")
+    limits = [max(1, runs), have // resources.cores]
+    limits += [free // resources.memory] if resources.memory else []
+    limits += [len(devices) // resources.gpu] if resources.gpu else []
+    limits += [whole("workers", wanted, 1)] if wanted is not None else []
     return min(limits), devices
 
 
@@ -134,14 +121,20 @@ def gpus() -> list[str]:
     return [str(k) for k in range(int(done.stdout))] if done.returncode == 0 else []
 
 
-def _queued(path: str, resources: Resources, runs: int):
+def _queued(path: str, resources: Resources, runs: int) -> SpecCluster:
     """A cluster whose workers are jobs of a batch system, through dask-jobqueue. The YAML file names the system (`system: slurm`),
     how many jobs (`jobs: 4`), and options that go to dask-jobqueue as they are (queue, account, cores, memory, walltime …)."""
     import dask_jobqueue
 
-    options = _options(path)
+    systems = {name.removesuffix("Cluster").lower(): name for name in vars(dask_jobqueue) if name.endswith("Cluster")}
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(options, dict):
+        refuse("jobqueue", path, "a YAML file with `system: slurm` (or pbs, sge, lsf, htcondor), `jobs: N` and options")
     system, jobs = options.pop("system", None), whole("jobs", options.pop("jobs", 1), 1)
-    among("system", system, tuple(SYSTEMS))
+    among("system", system, tuple(systems))
     options = {"cores": resources.cores, "processes": 1, "memory": "2 GB", "python": sys.executable} | options
     if resources.gpu:
         offered = ["--resources", f"gpu={resources.gpu}"]
@@ -150,21 +143,11 @@ def _queued(path: str, resources: Resources, runs: int):
     exports = [f"export {name}={environment(resources.cores)[name]!r}" for name in ("PYTHONPATH", "OMP_NUM_THREADS")]
     options["job_script_prologue"] = [*exports, *options.get("job_script_prologue", [])]
     try:
-        cluster = getattr(dask_jobqueue, SYSTEMS[system])(**options)
+        cluster = getattr(dask_jobqueue, systems[system])(**options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: dask-jobqueue does not take these options: {error}") from error
+        refuse("jobqueue", path, f"options that dask-jobqueue takes ({error})")
     cluster.scale(jobs=min(jobs, runs))
     return cluster
-
-
-def _options(path: str) -> dict[str, Any]:
-    try:
-        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(options, dict):
-        refuse("jobqueue", path, "a YAML file with `system: slurm` (or pbs, sge, lsf, htcondor), `jobs: N` and options")
-    return options
 
 
 def check_workers(client: Client, resources: Resources, modules: list[str]) -> None:

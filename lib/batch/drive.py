@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -68,21 +67,12 @@ class Plan:
             lines += ["failed runs are left as they are; --rerun-failed does them again"]
         seconds, size = self.estimate()
         unknown = "not known; `estimate: {seconds: …, megabytes: …}` in the sweep file says it"
-        beside = (
-            f", about {duration(seconds * missing / at_once)} with {at_once} at once" if seconds and at_once else ""
-        )
+        beside = f", {duration(seconds * missing / at_once)} with {at_once} at once" if seconds and at_once else ""
         lines += [
             f"time: {unknown if seconds is None else f'about {duration(seconds * missing)} of computing{beside}'}"
         ]
-        lines += [f"disk: {unknown if size is None else f'about {size * missing:.3g} MB{self._free(size * missing)}'}"]
+        lines += [f"disk: {unknown if size is None else f'about {size * missing:.3g} MB'}"]
         return "\n".join(lines)
-
-    def _free(self, needed: float) -> str:
-        if self.folder.local is None:
-            return ""
-        place = next(p for p in [self.folder.local, *self.folder.local.absolute().parents] if p.exists())
-        free = shutil.disk_usage(place).free / 1e6
-        return f" of {free:.3g} MB free" + (": TOO LITTLE" if needed > free else "")
 
 
 def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:

@@ -4,11 +4,10 @@
     DIR/notebook.ipynb          the notebook that is executed, without outputs
     DIR/runs/KEY/               run.ipynb, config.json, log.txt, results/, and finished.json
     DIR/failed/KEY/             the same of the last attempt that failed, with failed.json, which says why
-    DIR/.unfinished/            runs being computed (local folders only)
 
-KEY is a hash of the run's configuration and of the code that its notebook imports. A run counts only if it has `finished.json`,
-which lists its files. In a local folder a run is computed aside and renamed into place with its marker in it; in object
-storage, which cannot rename, the marker is written last. So a run is there entirely or not at all.
+KEY is a hash of the run's configuration and of the code that its notebook imports. A run is computed in a temporary folder;
+its files are then copied here, and `finished.json`, which lists them, last. A run counts only with that marker, so it is there
+entirely or not at all.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import shutil
 import sys
 import tempfile
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -38,6 +37,7 @@ BEAT, STALE = (
     10.0,
     60.0,
 )  # seconds between two signs of life of a lease's holder, and without one until it counts as dead
+SHORT = 60  # characters that the folder for temporary ones may take; the path of a kernel's socket has 108 at most
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Folder:
             fs, root = fsspec.core.url_to_fs(os.path.expanduser(self.url))
         except (ImportError, ValueError) as error:
             refuse("out", self.url, f"a place that fsspec can reach here ({error})")
-        return fs, root.rstrip("/")
+        return LocalFileSystem(auto_mkdir=True) if isinstance(fs, LocalFileSystem) else fs, root.rstrip("/")
 
     @property
     def local(self) -> Path | None:
@@ -70,11 +70,6 @@ class Folder:
         """Whether it ends with this process, and no other process sees it."""
         return "memory" in self._place[0].protocol
 
-    @property
-    def sockets(self) -> str:
-        """How the names of its kernels' folders of sockets begin, so that those a kill has left can be told."""
-        return f"k{hashlib.sha256(self.address.encode()).hexdigest()[:8]}-"
-
     def path(self, name: str) -> str:
         return f"{self._place[1]}/{name}"
 
@@ -91,23 +86,14 @@ class Folder:
 
     def put(self, name: str, content: bytes | str) -> None:
         """Write a file entirely or not at all: aside and then renamed in a local folder; an object appears at once."""
-        data = content.encode() if isinstance(content, str) else content
-        if self.local is None:
-            self._place[0].pipe_file(self.path(name), data)
-            return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            aside.write_bytes(data)
+        fs, target = self._place[0], Path(self.path(name))
+        aside = target.with_name(f".{target.name}-{uuid4().hex[:8]}") if self.local else target
+        fs.pipe_file(str(aside), content.encode() if isinstance(content, str) else content)
+        if self.local:
             aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
 
     def fetch(self, name: str, into: Path) -> Path:
-        """A local path with the content of a file: its own in a local folder, else a copy in `into`."""
-        if self.local is not None:
-            return self.local / name
+        """A local copy of a file."""
         target = into / name.replace("/", "-")
         self._place[0].get_file(self.path(name), str(target))
         return target
@@ -139,7 +125,7 @@ class Folder:
         if stored is None:
             fs, root = self._place
             names = [Path(path).name for path in fs.ls(root, detail=False)] if fs.isdir(root) else []
-            if set(names) - {".lock", ".lease"}:
+            if any(not name.startswith(".") for name in names):
                 refuse("out", self.url, "a new folder, or this sweep's own; this one holds something else")
         elif (stored["name"], stored["notebook"]) != (name, notebook):
             other = f"another sweep's ({stored['name']}, {stored['notebook']})"
@@ -151,8 +137,8 @@ class Folder:
         self.check(sweep["name"], sweep["notebook"])
         self.clear()
         with self._writing():
-            self.put("notebook.ipynb", notebook)
             self.put("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
+            self.put("notebook.ipynb", notebook)
 
     def stored(self) -> dict[str, Any]:
         """What `claim` wrote: the sweep this folder belongs to."""
@@ -221,55 +207,41 @@ class Folder:
 
     # A run leaves its files
 
-    def scratch(self, key: str) -> Path:
-        """A new local folder in which a run is computed: on the disk of the sweep's folder where that is local."""
-        if self.local is None:
-            return Path(tempfile.mkdtemp(prefix=f"run-{key}-"))
-        with self._writing():
-            (self.local / ".unfinished").mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.local / ".unfinished"))
+    @property
+    def _temporary(self) -> Path:
+        """How the temporary folders of this sweep begin on this machine."""
+        place = tempfile.gettempdir() if len(tempfile.gettempdir()) < SHORT else "/tmp"
+        return Path(place, f"run-{hashlib.sha256(self.address.encode()).hexdigest()[:8]}-")
 
-    def publish(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
-        """Make a computed run a finished one. If another worker has finished it meanwhile, that one stays."""
-        self._publish(scratch, f"runs/{key}", "finished.json", marker)
+    def scratch(self) -> tempfile.TemporaryDirectory:
+        """A new local folder in which a run is computed, for the length of a block."""
+        return tempfile.TemporaryDirectory("", self._temporary.name, self._temporary.parent, ignore_cleanup_errors=True)
+
+    def clear(self) -> None:
+        """Delete what a kill has left of the temporary folders."""
+        for path in self._temporary.parent.glob(f"{self._temporary.name}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def publish(self, source: Path, key: str, marker: dict[str, Any]) -> None:
+        """Make a computed run a finished one."""
+        self._publish(source, f"runs/{key}", "finished.json", marker)
         self._remove(f"failed/{key}")
 
-    def publish_failed(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
+    def publish_failed(self, source: Path, key: str, marker: dict[str, Any]) -> None:
         """Keep what a failed run has got to, in place of an earlier attempt's."""
         self._remove(f"failed/{key}")
-        self._publish(scratch, f"failed/{key}", "failed.json", marker)
+        self._publish(source, f"failed/{key}", "failed.json", marker)
 
-    def _publish(self, scratch: Path, place: str, name: str, marker: dict[str, Any]) -> None:
-        files = {p.relative_to(scratch).as_posix(): p.stat().st_size for p in sorted(scratch.rglob("*")) if p.is_file()}
-        text = json.dumps({**marker, "files": files}, indent=1, ensure_ascii=False) + "\n"
-        if self.local is None:
-            for file in files:
-                self._place[0].put_file(str(scratch / file), self.path(f"{place}/{file}"))
-            self.put(f"{place}/{name}", text)
-            return
-        (scratch / name).write_text(text, encoding="utf-8")
-        target = self.local / place
-        target.parent.mkdir(exist_ok=True)
-        if not (target / name).exists():
-            shutil.rmtree(target, ignore_errors=True)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not (target / name).exists():
-                raise
+    def _publish(self, source: Path, place: str, name: str, marker: dict[str, Any]) -> None:
+        files = {p.relative_to(source).as_posix(): p.stat().st_size for p in sorted(source.rglob("*")) if p.is_file()}
+        for file in files:
+            self._place[0].put_file(str(source / file), self.path(f"{place}/{file}"))
+        self.put(f"{place}/{name}", json.dumps({**marker, "files": files}, indent=1, ensure_ascii=False) + "\n")
 
     def _remove(self, name: str) -> None:
+        """Delete a sub-folder, its marker first."""
         fs, _ = self._place
-        for path in fs.find(self.path(name)):
+        for path in sorted(fs.find(self.path(name)), key=lambda path: not path.endswith("/failed.json")):
             fs.rm_file(path)
         if self.local is not None:
             shutil.rmtree(self.local / name, ignore_errors=True)
-
-    def clear(self) -> None:
-        """Delete what a kill has left: runs that are not finished, and folders of sockets."""
-        from lib.batch.kernel import sockets
-
-        place = sockets(self.sockets)
-        left = [*place.parent.glob(f"{place.name}*"), *([self.local / ".unfinished"] if self.local else [])]
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)

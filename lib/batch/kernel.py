@@ -6,11 +6,9 @@ Shared by the runs of a sweep and by the book's own execution (book/execute.py).
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +20,6 @@ import lib
 
 # Without "immediate" papermill waits a second for a kernel to take leave.
 SETTINGS = {"kernel_name": "python3", "language": "python", "progress_bar": False, "shutdown_kernel": "immediate"}
-SOCKET_PATH = 80  # characters that a folder for sockets may take; the system's limit is 108 for the whole path
 
 
 def environment(cores: int = 1) -> dict[str, str]:
@@ -35,17 +32,11 @@ def environment(cores: int = 1) -> dict[str, str]:
     return kept | threads | {"PYTHONPATH": path, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
-def sockets(prefix: str) -> Path:
-    """Where the folders of sockets lie that begin with `prefix`; a path that is too long is no socket's."""
-    return Path(tempfile.gettempdir() if len(tempfile.gettempdir()) + len(prefix) < SOCKET_PATH else "/tmp") / prefix
-
-
 @contextmanager
-def own_kernel(env: Mapping[str, str], cwd: Path, log=None, prefix: str = "k") -> Iterator[type[AsyncKernelManager]]:
+def own_kernel(folder: Path, env: Mapping[str, str], cwd: Path, log=None) -> Iterator[type[AsyncKernelManager]]:
     """A class for papermill's `kernel_manager_class`; `started` lists the processes of its kernels. When the block ends, so do
-    these and whatever they have started. `log` is an open file that a kernel's process writes to."""
-    place = sockets(prefix)
-    folder = tempfile.mkdtemp(prefix=place.name, dir=place.parent)
+    these and whatever they have started. `folder` is a fresh one with a short path for the kernel's sockets, `log` an open file
+    that its process writes to."""
 
     class OwnKernel(AsyncKernelManager):
         started: list[subprocess.Popen] = []
@@ -72,7 +63,6 @@ def own_kernel(env: Mapping[str, str], cwd: Path, log=None, prefix: str = "k") -
         for process in OwnKernel.started:
             kill(process)
             process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill(process: subprocess.Popen) -> None:

@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,8 +38,8 @@ class RunFailed(Exception):
     """A run that did not finish; the text says why, in one line. Its folder is among the failed ones if it could be written."""
 
 
-class _Killed(Exception):
-    """The kernel was ended from outside."""
+class KernelKilled(RunFailed):
+    """Something else has ended the run's kernel: not the run's own fault."""
 
 
 @dataclass(frozen=True)
@@ -61,63 +61,57 @@ def execute(task: Task) -> dict[str, Any]:
     folder = Folder(task.folder)
     if (marker := folder.marker(task.key)) is not None:
         return marker
+    machine()  # asked once for each worker
     try:
         return _once(folder, task)
-    except _Killed:
+    except KernelKilled:
+        return _once(folder, task, again=True)
+
+
+def _once(folder: Folder, task: Task, again: bool = False) -> dict[str, Any]:
+    started, where = time.time(), None
+    with folder.scratch() as scratch:
+        run = Path(scratch, "run")
         try:
-            return _once(folder, task)
-        except _Killed as error:
-            raise RunFailed(str(error)) from error
+            cells = _attempt(task, Path(scratch), run)
+            times = {"started": started, "seconds": round(time.time() - started, 3), "cell_seconds": cells}
+            folder.publish(run, task.key, {"key": task.key} | times)
+            return {"key": task.key} | times
+        except PapermillExecutionError as error:
+            what = f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}"
+            failure, where = RunFailed(what.removesuffix(": ")), error.cell_index
+        except RunFailed as error:
+            if isinstance(error, KernelKilled) and not again:
+                raise
+            failure = error
+        except Exception as error:
+            failure = RunFailed(f"{type(error).__name__}: {_first_line(str(error))}")
+            with suppress(OSError), open(run / "log.txt", "a") as log:
+                traceback.print_exc(file=log)
+        reason = {"key": task.key, "reason": str(failure), "cell": where, "started": started}
+        try:
+            folder.publish_failed(run, task.key, reason)
+        except OSError as error:
+            failure.args = (f"{failure} (and its folder cannot be kept: {error})",)
+    raise failure
 
 
-def _once(folder: Folder, task: Task) -> dict[str, Any]:
-    scratch, started = folder.scratch(task.key), time.time()
-    failure, where = RunFailed, None
-    try:
-        cells = _attempt(task, scratch)
-        marker = {
-            "key": task.key,
-            "started": started,
-            "seconds": round(time.time() - started, 3),
-            "cell_seconds": cells,
-        }
-        folder.publish(scratch, task.key, marker)
-        return marker
-    except PapermillExecutionError as error:
-        reason = f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}".removesuffix(": ")
-        where = error.cell_index
-    except (RunFailed, _Killed) as error:
-        reason, failure = str(error), type(error)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {_first_line(str(error))}"
-        with open(scratch / "log.txt" if scratch.exists() else os.devnull, "a") as log:
-            traceback.print_exc(file=log)
-    try:
-        folder.publish_failed(scratch, task.key, {"key": task.key, "reason": reason, "cell": where, "started": started})
-    except OSError as error:
-        reason += f" (and its folder cannot be kept: {error})"
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    raise failure(reason)
-
-
-def _attempt(task: Task, scratch: Path) -> float:
-    """Execute the notebook in `scratch`. Returns the seconds of its cells."""
-    for name in ("results", "work"):
-        (scratch / name).mkdir()
+def _attempt(task: Task, scratch: Path, run: Path) -> float:
+    """Execute the notebook; what it leaves is in `run`. Returns the seconds of its cells."""
+    (run / "results").mkdir(parents=True)
+    (scratch / "work").mkdir()
     about = {"threads": str(task.cores), "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    settings = {"key": task.key, "configuration": task.configuration, "provenance": provenance() | about}
-    (scratch / "config.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    env = environment(task.cores) | {"LIB_RUN": str(scratch / "results")}
+    settings = {"key": task.key, "configuration": task.configuration, "provenance": machine() | about}
+    (run / "config.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    env = environment(task.cores) | {"LIB_RUN": str(run / "results")}
     if saved := os.environ.get("LIB_CHECKPOINTS"):  # runs that share a recursion share no checkpoint
         env["LIB_CHECKPOINTS"] = str(Path(saved).expanduser().absolute() / task.key)
-    prefix, output = Folder(task.folder).sockets, scratch / "run.ipynb"
-    with open(scratch / "log.txt", "ab") as log, own_kernel(env, scratch / "work", log, prefix) as manager:
+    with open(run / "log.txt", "ab") as log, own_kernel(scratch, env, scratch / "work", log) as manager:
         watch = _Watch(manager.started, task)
         try:
             done = papermill.execute_notebook(
                 nbformat.from_dict(_notebook(task.folder, task.code)),
-                str(output).replace("{", "{{").replace("}", "}}"),
+                str(run / "run.ipynb"),
                 parameters=dict(task.configuration),
                 kernel_manager_class=manager,
                 **SETTINGS,
@@ -129,16 +123,15 @@ def _attempt(task: Task, scratch: Path) -> float:
                 raise
             status = manager.started[0].wait(10)
             if status in KILLED:
-                raise _Killed("the kernel was killed, twice") from error
+                raise KernelKilled("the kernel was killed, twice") from error
             raise RunFailed(f"the kernel died with status {status}") from error
         finally:
             watch.done.set()
-            shutil.rmtree(scratch / "work", ignore_errors=True)
-    spent = [cell.metadata["papermill"] for cell in done.cells if cell.cell_type == "code"]
-    for index, cell in enumerate(spent):
+    cells = {k: cell.metadata["papermill"] for k, cell in enumerate(done.cells) if cell.cell_type == "code"}
+    for k, cell in cells.items():
         if cell["status"] != "completed":  # papermill takes sys.exit(0) for an end
-            raise RunFailed(f"the notebook was left before its end: code cell {index} did not complete")
-    return round(sum(cell["duration"] or 0.0 for cell in spent), 3)
+            raise RunFailed(f"cell {k}: it has left the notebook before its end")
+    return round(sum(cell["duration"] or 0.0 for cell in cells.values()), 3)
 
 
 class _Watch(threading.Thread):
@@ -179,8 +172,8 @@ def _notebook(folder: str, code: str) -> dict:
 
 
 @cache
-def provenance() -> dict[str, Any]:
-    """What this machine and its code are, asked once of a process of its own: the answer may need torch and a GPU."""
+def machine() -> dict[str, Any]:
+    """What this machine and its code are, asked of a process of its own: the answer may need torch and a GPU."""
     program = "import json; from lib import records; print(json.dumps(records.provenance()))"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=300, check=True
