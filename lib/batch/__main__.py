@@ -80,9 +80,8 @@ def main(words: list[str] | None = None) -> int:
     """Do what the words ask for; a wrong setting or a place that cannot be used is a message and status 2."""
     drive.encodable(sys.stdout, sys.stderr)
     arguments = parser().parse_args(words)
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stop)
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP) if here}
     try:
         return arguments.do(arguments)
     except (KeyboardInterrupt, ValueError, OSError) as error:
@@ -93,6 +92,9 @@ def main(words: list[str] | None = None) -> int:
             return 128 + number
         print("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(number: int, _) -> None:

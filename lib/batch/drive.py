@@ -214,7 +214,8 @@ class Progress:
         )
         self.total, self.count, self.bad, self.began = total, 0, 0, time.monotonic()
         self.told = self.began
-        self.say = show or (self.bar.write if not self.bar.disable else lambda text: print(text, file=sys.stderr))
+        write = print if self.bar.disable else self.bar.write
+        self.say = show or (lambda text: write(text, file=sys.stderr))
 
     def running(self, slots: int) -> None:
         """The first runs are handed out: time is counted from here."""

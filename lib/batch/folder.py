@@ -12,16 +12,13 @@ entirely or not at all.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +28,7 @@ from uuid import uuid4
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from lib.errors import refuse
+from lib.errors import Refused, refuse
 
 BEAT, STALE = (
     10.0,
@@ -158,52 +155,17 @@ class Folder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held while a sweep runs in a local folder, until the block or the process ends, however it ends."""
-        if self.local is None:
+        from lib.checkpoint.folders import alone
+
+        with ExitStack() as stack:
+            if self.local is not None:
+                try:
+                    with self._writing():
+                        self.local.mkdir(parents=True, exist_ok=True)
+                        stack.enter_context(alone(self.local))
+                except Refused as error:
+                    refuse("out", self.url, error.allowed)
             yield
-            return
-        with self._writing():
-            self.local.mkdir(parents=True, exist_ok=True)
-            file = open(self.local / ".lock", "a+")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lease = nullcontext()
-            except BlockingIOError:
-                self._taken("does now")
-            except OSError:  # this file system has no locks
-                lease = self._lease()
-            with lease:
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {os.uname().nodename}")
-                file.flush()
-                yield
-
-    def _taken(self, how: str) -> None:
-        holder = (self.local / ".lock").read_text() or "one"
-        refuse("out", self.url, f"a folder in which no other process runs a sweep; {holder} {how}")
-
-    @contextmanager
-    def _lease(self) -> Iterator[None]:
-        """A file that its holder touches, in place of a lock."""
-        lease, clock, done = self.local / ".lease", self.local / ".lock", threading.Event()
-        print(
-            f"{self.url}: no locks on this file system; .lease, renewed every {BEAT:g} s, does for one", file=sys.stderr
-        )
-        clock.touch()  # both times are the file system's
-        if lease.exists() and clock.stat().st_mtime - lease.stat().st_mtime < STALE:
-            self._taken(f"does now, or was killed less than {STALE:g} s ago")
-        lease.touch()
-
-        def beat():
-            while not done.wait(BEAT):
-                lease.touch()
-
-        threading.Thread(target=beat, daemon=True).start()
-        try:
-            yield
-        finally:
-            done.set()
-            lease.unlink(missing_ok=True)
 
     # A run leaves its files
 

@@ -14,7 +14,6 @@ import nbformat
 import papermill
 from IPython.core.inputtransformer2 import TransformerManager
 
-import lib
 from lib.errors import refuse
 
 RANGE = re.compile(r"\[\s*([^\[\]\s]+)?\s*\.\.\s*([^\[\]\s]+)?\s*\]\s*$")
@@ -65,27 +64,19 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def imports_of(notebook: nbformat.NotebookNode) -> list[str]:
-    """The modules of `lib` that a notebook's code cells import, wherever the import stands."""
+    """Names of all modules that a notebook's code cells import, wherever the import stands, and of what they import from them."""
     found = set()
     for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
         try:
-            tree = ast.parse(TransformerManager().transform_cell(cell.source))
+            tree = ast.parse(TransformerManager().transform_cell(cell.source) if cell.cell_type == "code" else "")
         except SyntaxError:  # such a cell fails when it is run
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            elif isinstance(node, ast.ImportFrom) and node.module:
                 found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return sorted(name for name in found if name.split(".")[0] == "lib" and _is_module(name))
-
-
-def _is_module(name: str) -> bool:
-    """Whether a file of `lib` has that name; nothing is imported."""
-    path = Path(lib.__file__).parent.parent.joinpath(*name.split("."))
-    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+    return sorted(found)
 
 
 def declared(notebook: nbformat.NotebookNode, path: Path) -> dict[str, Parameter]:
@@ -95,9 +86,7 @@ def declared(notebook: nbformat.NotebookNode, path: Path) -> dict[str, Parameter
         try:
             default = ast.literal_eval(seen["default"])
         except (SyntaxError, ValueError) as error:
-            refuse(
-                name, seen["default"], f"a constant in {path}; what is computed belongs into the next cell ({error})"
-            )
+            refuse(name, seen["default"], f"a constant; what is computed belongs into the next cell ({error})")
         found[name] = _parameter(name, seen["inferred_type_name"], default, seen["help"])
     if not found:
         form = "tag one cell `parameters` and write there, a line for each, `name: type = value  # help`"

@@ -174,7 +174,7 @@ def _notebook(folder: str, code: str) -> dict:
 @cache
 def machine() -> dict[str, Any]:
     """What this machine and its code are, asked of a process of its own: the answer may need torch and a GPU."""
-    program = "import json; from lib import records; print(json.dumps(records.provenance()))"
+    program = "import json; from lib import provenance; print(json.dumps(provenance.collected()))"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=300, check=True
     )

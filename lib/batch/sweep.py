@@ -83,7 +83,7 @@ class Sweep:
 
     @cached_property
     def modules(self) -> list[str]:
-        """The modules of `lib` that the notebook imports."""
+        """What the notebook imports."""
         return imports_of(self.notebook)
 
     @cached_property
