@@ -41,8 +41,8 @@ def find(only):
 
 
 def longest_first(chapters):
-    """The order in which chapters start: the longest ones first, as their stored results tell, so that none is left alone at
-    the end. A chapter without results may be long."""
+    """The order in which chapters start: the longest ones first, as their stored results tell, so that none is left
+    alone at the end. A chapter without results may be long."""
 
     def seconds(chapter):
         stored = ROOT / "lib" / "stored" / "chapters" / f"{chapter.number}.json"
@@ -89,7 +89,8 @@ def book(_):
 
 
 def front_door(html):
-    """Write `html`/index.html, which leads to the front page: to a reader at once, and to whoever shows a card for the link."""
+    """Write `html`/index.html, which leads to the front page: to a reader at once, and to whoever shows a card for the
+    link."""
     page = html / "book" / "index.html"
     metas = re.findall(r'<meta (?:property="og:|name="(?:description|twitter:)).*?>', page.read_text(encoding="utf-8"))
     title = (
@@ -167,8 +168,10 @@ def records(arguments):
     """Run the sweeps that are recorded and keep a summary of each under lib/stored/sweeps."""
     from lib.batch import load, plan, run
     from lib.batch.cluster import local_workers
+    from lib.batch.drive import encodable
     from lib.batch.record import write
 
+    encodable(sys.stdout, sys.stderr)
     sweeps = {path.stem: path for path in sorted((ROOT / "book" / "sweeps").glob("*.yaml"))}
     unknown = [name for name in arguments.only if name not in sweeps]
     if unknown:

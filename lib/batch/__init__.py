@@ -12,8 +12,8 @@ The same from Python:
     batch.run(batch.plan(sweep, "out"), workers=2)
     batch.collect("out")
 
-`lib.batch.sweep` says what a sweep file holds, `lib.batch.folder` what a sweep leaves, `lib.records.leave_run` how a notebook
-hands over what it has found.
+`lib.batch.sweep` says what a sweep file holds, `lib.batch.folder` what a sweep leaves, `lib.records.leave_run` how a
+notebook hands over what it has found.
 """
 
 from importlib import import_module

@@ -41,7 +41,8 @@ def connect(
     jobqueue: str | None = None,
     workers: int | None = None,
 ) -> Iterator[Client]:
-    """A client of a cluster on which runs of these resources can be done. What was started for it ends with the block."""
+    """A client of a cluster on which runs of these resources can be done. What was started for it ends with the
+    block."""
     if scheduler and jobqueue:
         refuse("scheduler", scheduler, "not together with a job queue: choose one of the two")
     with ExitStack() as stack:
@@ -57,8 +58,8 @@ def connect(
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes that are started in this block do not hear Ctrl-C or the end of the terminal, which all that run in it are
-    told: this process alone decides what becomes of them."""
+    """Processes that are started in this block do not hear Ctrl-C or the end of the terminal, which all that run in it
+    are told: this process alone decides what becomes of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -71,7 +72,8 @@ def _deaf_children() -> Iterator[None]:
 
 
 def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCluster:
-    """A cluster on this machine: as many workers as cores, memory and GPUs allow, one process and one run at a time each."""
+    """A cluster on this machine: as many workers as cores, memory and GPUs allow, one process and one run at a time
+    each."""
     count, devices = local_workers(resources, runs, workers)
     offered = {"gpu": resources.gpu} if resources.gpu else {}
     common = {"nthreads": 1, "memory_limit": 0, "resources": offered, "dashboard": False, "silence_logs": "CRITICAL"}
@@ -88,7 +90,8 @@ def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCl
 
 
 def local_workers(resources: Resources, runs: int, wanted: int | None = None) -> tuple[int, list[str]]:
-    """How many runs fit on this machine side by side, and the names of its GPUs if runs need them. ValueError if none fits."""
+    """How many runs fit on this machine side by side, and the names of its GPUs if runs need them. ValueError if none
+    fits."""
     have, free = cores(), psutil.virtual_memory().available
     if resources.cores > have:
         refuse("resources.cores", resources.cores, f"at most the {have} cores of this machine")
@@ -110,8 +113,8 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them. Asked of a process of its own: one that
-    has touched a GPU holds memory on it."""
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them. Asked of a process of its own:
+    one that has touched a GPU holds memory on it."""
     if given := os.environ.get("CUDA_VISIBLE_DEVICES"):
         return [name for name in given.split(",") if name.strip()]
     program = "import torch; print(torch.cuda.device_count())"
@@ -122,8 +125,9 @@ def gpus() -> list[str]:
 
 
 def _queued(path: str, resources: Resources, runs: int) -> SpecCluster:
-    """A cluster whose workers are jobs of a batch system, through dask-jobqueue. The YAML file names the system (`system: slurm`),
-    how many jobs (`jobs: 4`), and options that go to dask-jobqueue as they are (queue, account, cores, memory, walltime …)."""
+    """A cluster whose workers are jobs of a batch system, through dask-jobqueue. The YAML file names the system
+    (`system: slurm`), how many jobs (`jobs: 4`), and options that go to dask-jobqueue as they are (queue, account,
+    cores, memory, walltime …)."""
     import dask_jobqueue
 
     systems = {name.removesuffix("Cluster").lower(): name for name in vars(dask_jobqueue) if name.endswith("Cluster")}
@@ -151,8 +155,8 @@ def _queued(path: str, resources: Resources, runs: int) -> SpecCluster:
 
 
 def check_workers(client: Client, resources: Resources, modules: list[str]) -> None:
-    """Refuse workers on which a notebook with these modules of `lib` would run other code, and a cluster on which no worker
-    offers what a run needs."""
+    """Refuse workers on which a notebook with these modules of `lib` would run other code, and a cluster on which no
+    worker offers what a run needs."""
     ours = code_digest(modules)
     others = [address for address, found in client.run(code_digest, modules).items() if found != ours]
     if others:

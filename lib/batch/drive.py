@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -45,8 +45,8 @@ class Plan:
         return [key for key in self.keys if key not in left_out]
 
     def estimate(self) -> tuple[float | None, float | None]:
-        """Seconds and megabytes that one missing run is expected to take: the mean of the finished ones, else what the sweep
-        declares, else None."""
+        """Seconds and megabytes that one missing run is expected to take: the mean of the finished ones, else what the
+        sweep declares, else None."""
         markers = []
         for key in sorted(self.finished)[:100]:
             with suppress(ValueError):  # `collect` names what is damaged
@@ -66,12 +66,12 @@ class Plan:
         if self.failed and not self.rerun_failed:
             lines += ["failed runs are left as they are; --rerun-failed does them again"]
         seconds, size = self.estimate()
-        unknown = "not known; `estimate: {seconds: …, megabytes: …}` in the sweep file says it"
         beside = f", {duration(seconds * missing / at_once)} with {at_once} at once" if seconds and at_once else ""
-        lines += [
-            f"time: {unknown if seconds is None else f'about {duration(seconds * missing)} of computing{beside}'}"
-        ]
-        lines += [f"disk: {unknown if size is None else f'about {size * missing:.3g} MB'}"]
+        time = "not known" if seconds is None else f"about {duration(seconds * missing)} of computing{beside}"
+        disk = "not known" if size is None else f"about {size * missing:.3g} MB"
+        lines += [f"time: {time}", f"disk: {disk}"]
+        if seconds is None or size is None:
+            lines += ["`estimate: {seconds: …, megabytes: …}` in the sweep file says what one run takes"]
         return "\n".join(lines)
 
 
@@ -89,7 +89,8 @@ def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:
 def run(plan: Plan, *, progress: Progress | None = None, client: Client | None = None, **where) -> tuple[int, int]:
     """Do the missing runs of a plan. Returns how many of the sweep's runs are finished and how many failed.
 
-    `where`: `scheduler`, `jobqueue` and `workers`, as `lib.batch.cluster.connect` takes them; or a `client` that exists.
+    `where`: `scheduler`, `jobqueue` and `workers`, as `lib.batch.cluster.connect` takes them; or a `client` that
+    exists.
     """
     sweep, folder = plan.sweep, plan.folder
     if folder.in_memory and client is None:
@@ -112,12 +113,12 @@ def run(plan: Plan, *, progress: Progress | None = None, client: Client | None =
 def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress) -> None:
     """Hand out as many runs as can be done at once, and the next where one has ended or a worker has come.
 
-    None is handed out ahead: Dask gives a task to a worker at once while there are few, and there it would wait behind a long
-    run though another worker is free.
+    None is handed out ahead: Dask gives a task to a worker at once while there are few, and there it would wait behind
+    a long run though another worker is free.
     """
     sweep, r = plan.sweep, plan.sweep.resources
     progress.say(f"Dask dashboard: {client.dashboard_link or 'none'}")
-    _wait_for_workers(client, progress)
+    client.wait_for_workers(1, timeout=WAIT if client.cluster is None else None)
     cluster.check_workers(client, r, sweep.modules)
     waiting, running = iter(missing), {}
 
@@ -140,15 +141,14 @@ def _slots(client: Client) -> int:
     return max(1, sum(w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()))
 
 
-def _ended(client: Client, running: dict) -> Iterator:
+def _ended(client: Client, running: dict) -> Iterable:
     """The futures that have ended, waited for until the next look."""
     try:
         with client.as_current():
             return wait(list(running), timeout=LOOK, return_when="FIRST_COMPLETED").done
     except CancelledError as error:
-        raise OSError(
-            f"the scheduler {client.scheduler.address} is gone; the same command goes on from here"
-        ) from error
+        gone = f"the scheduler {client.scheduler.address} is gone"
+        raise OSError(f"{gone}; the same command goes on from here") from error
     except TimeoutError:
         return ()
 
@@ -169,27 +169,12 @@ def _settle(plan: Plan, future, key: str, progress: Progress) -> None:
     progress.done(f"FAILED {label}: {reason}")
 
 
-def _wait_for_workers(client: Client, progress: Progress) -> None:
-    started = time.monotonic()
-    while not client.scheduler_info(n_workers=-1)["workers"]:
-        waited = time.monotonic() - started
-        if waited > WAIT and client.cluster is None:
-            refuse("scheduler", client.scheduler.address, f"a cluster with workers; none came within {duration(WAIT)}")
-        progress.now_and_then(f"waiting for workers, {duration(waited)} so far")
-        time.sleep(0.2)
-
-
 def _description(plan: Plan) -> dict:
     """What sweep.json holds."""
     sweep = plan.sweep
     return {
-        "name": sweep.name,
+        **{name: getattr(sweep, name) for name in ("name", "source", "code", "axes", "sets", "varied")},
         "notebook": sweep.source["notebook"],
-        "code": sweep.code,
-        "axes": {name: list(values) for name, values in sweep.axes.items()},
-        "sets": list(sweep.sets),
-        "varied": list(sweep.varied),
-        "source": sweep.source,
         "defaults": {parameter.name: parameter.default for parameter in sweep.parameters.values()},
         "runs": plan.keys,
         "version": __version__,
@@ -209,9 +194,8 @@ class Progress:
 
     def __init__(self, total: int, show: Callable[[str], None] | None = None):
         encodable(sys.stderr)
-        self.bar = tqdm(
-            total=total, unit="run", smoothing=0.1, disable=not total or bool(show) or not sys.stderr.isatty()
-        )
+        hidden = not total or show is not None or not sys.stderr.isatty()
+        self.bar = tqdm(total=total, unit="run", smoothing=0.1, disable=hidden)
         self.total, self.count, self.bad, self.began = total, 0, 0, time.monotonic()
         self.told = self.began
         write = print if self.bar.disable else self.bar.write
@@ -222,11 +206,6 @@ class Progress:
         self.began = self.told = time.monotonic()
         self.say(f"{self.total} runs to do, {slots} at once")
 
-    def now_and_then(self, text: str, always: bool = False) -> None:
-        if always or time.monotonic() - self.told > EVERY:
-            self.told = time.monotonic()
-            self.say(text)
-
     def done(self, failure: str = "") -> None:
         """One more run has ended."""
         self.count += 1
@@ -234,11 +213,12 @@ class Progress:
         if failure:
             self.bad += 1
             self.say(failure)
-        if self.bar.disable:
-            spent, last = time.monotonic() - self.began, self.count == self.total
+        now, last = time.monotonic(), self.count == self.total
+        if self.bar.disable and (last or now - self.told > EVERY):
+            self.told, spent = now, now - self.began
             left = "" if last else f", about {duration(spent / self.count * (self.total - self.count))} to go"
-            self.now_and_then(f"{self.count}/{self.total} runs, {self.bad} failed, {duration(spent)}{left}", last)
-        if self.count == self.total:
+            self.say(f"{self.count}/{self.total} runs, {self.bad} failed, {duration(spent)}{left}")
+        if last:
             self.bar.close()
 
 

@@ -1,13 +1,13 @@
 """Where a sweep leaves its runs: a folder, or a place in object storage, with one sub-folder for each run.
 
-    DIR/sweep.json              which sweep this is: notebook, code version, axes, and the key and parameters of every run
-    DIR/notebook.ipynb          the notebook that is executed, without outputs
-    DIR/runs/KEY/               run.ipynb, config.json, log.txt, results/, and finished.json
-    DIR/failed/KEY/             the same of the last attempt that failed, with failed.json, which says why
+    DIR/sweep.json              which sweep this is: notebook, code version, axes, and the key and parameters of every
+    run DIR/notebook.ipynb          the notebook that is executed, without outputs DIR/runs/KEY/
+    run.ipynb, config.json, log.txt, results/, and finished.json DIR/failed/KEY/             the same of the last
+    attempt that failed, with failed.json, which says why
 
-KEY is a hash of the run's configuration and of the code that its notebook imports. A run is computed in a temporary folder;
-its files are then copied here, and `finished.json`, which lists them, last. A run counts only with that marker, so it is there
-entirely or not at all.
+KEY is a hash of the run's configuration and of the code that its notebook imports. A run is computed in a temporary
+folder; its files are then copied here, and `finished.json`, which lists them, last. A run counts only with that marker,
+so it is there entirely or not at all.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class Folder:
     # A sweep takes it
 
     def check(self, name: str, notebook: str) -> dict[str, Any] | None:
-        """What is stored of the sweep of that name; None if the folder is new or empty. Refused if it belongs to another
-        sweep or holds something else. Writes nothing."""
+        """What is stored of the sweep of that name; None if the folder is new or empty. Refused if it belongs to
+        another sweep or holds something else. Writes nothing."""
         stored = self.read_json("sweep.json")
         if stored is None:
             fs, root = self._place

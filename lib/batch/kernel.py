@@ -1,6 +1,7 @@
 """One kernel for one execution of a notebook: this Python with this `lib`, in a process group of its own.
 
-Shared by the runs of a sweep and by the book's own execution (book/execute.py). `SETTINGS` and `own_kernel` go to papermill.
+Shared by the runs of a sweep and by the book's own execution (book/execute.py). `SETTINGS` and `own_kernel` go to
+papermill.
 """
 
 from __future__ import annotations
@@ -23,20 +24,23 @@ SETTINGS = {"kernel_name": "python3", "language": "python", "progress_bar": Fals
 
 
 def environment(cores: int = 1) -> dict[str, str]:
-    """The variables a kernel starts with: this process's own, its threads, and this `lib` before any other. What belongs to
-    another execution (where results go, where a recursion is saved) is left out."""
+    """The variables a kernel starts with: this process's own, its threads, and this `lib` before any other. What
+    belongs to another execution (where results go, where a recursion is saved) is left out."""
     others = ("LIB_RESULTS", "LIB_RUN", "LIB_CHECKPOINTS", "PYTHONHASHSEED")
     kept = {name: value for name, value in os.environ.items() if name not in others}
     threads = {name: str(cores) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     path = os.pathsep.join(filter(None, [str(Path(lib.__file__).parent.parent), kept.get("PYTHONPATH")]))
-    return kept | threads | {"PYTHONPATH": path, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    return kept | threads | {"PYTHONPATH": path}
 
 
 @contextmanager
 def own_kernel(folder: Path, env: Mapping[str, str], cwd: Path, log=None) -> Iterator[type[AsyncKernelManager]]:
-    """A class for papermill's `kernel_manager_class`; `started` lists the processes of its kernels. When the block ends, so do
-    these and whatever they have started. `folder` is a fresh one with a short path for the kernel's sockets, `log` an open file
-    that its process writes to."""
+    """A class for papermill's `kernel_manager_class`; `started` lists the processes of its kernels. When the block
+    ends, so do these and whatever they have started. `folder` is a fresh one with a short path for the kernel's
+    sockets, `log` an open file that its process writes to."""
+    # Its user's start-up files, history and choice of a backend stay out of it.
+    own = {"IPYTHONDIR": f"{folder}/ipython", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    process = {"env": {**env, **own}, "cwd": str(cwd), "stdout": log, "stderr": log}
 
     class OwnKernel(AsyncKernelManager):
         started: list[subprocess.Popen] = []
@@ -52,9 +56,7 @@ def own_kernel(folder: Path, env: Mapping[str, str], cwd: Path, log=None) -> Ite
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
         async def start_kernel(self, **settings):
-            # Its user's start-up files and history stay out of it.
-            own = {"env": {**env, "IPYTHONDIR": f"{folder}/ipython"}, "cwd": str(cwd), "stdout": log, "stderr": log}
-            await super().start_kernel(**settings | own)
+            await super().start_kernel(**settings | process)
             self.started.append(self.provisioner.process)
 
     try:

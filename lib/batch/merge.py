@@ -1,11 +1,11 @@
 """From many runs to one table and one array.
 
-    DIR/collected/NAME.parquet   one row for each value of a score: the sweep's parameters, the data set, regime, generation, run
-    DIR/collected/NAME.nc        a group for each data set; the sweep's axes are its first dims (`set` for the rows of a list)
+    DIR/collected/NAME.parquet   one row for each value of a score: parameters, data set, regime, generation, run
+    DIR/collected/NAME.nc        a group for each data set; the sweep's axes are its first dims (`set`: rows of a list)
     DIR/collected/NAME.json      what was collected: parameters, provenance, seconds; claims and notes of each run
 
-Only finished runs are read, and only the files that their markers list. Runs that are missing are NaN in the NetCDF file and
-absent from the table. All that is collected is in memory at once.
+Only finished runs are read, and only the files that their markers list. Runs that are missing are NaN in the NetCDF
+file and absent from the table. All that is collected is in memory at once.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from lib.records import SERIES
 
 @dataclass(frozen=True)
 class Run:
-    """What a finished run has left: its marker, where it ran, what it found, and its data sets by name, with the sweep's axes
-    as first dims of size 1."""
+    """What a finished run has left: its marker, where it ran, what it found, and its data sets by name, with the
+    sweep's axes as first dims of size 1."""
 
     parameters: dict[str, Any]
     marker: dict[str, Any]
@@ -38,8 +38,8 @@ class Run:
 
 
 def collect(out: str) -> dict[str, str]:
-    """Collect what is finished in a sweep's folder. Returns the names of the three files below it, by their ending. A run that
-    is damaged is named and left out."""
+    """Collect what is finished in a sweep's folder. Returns the names of the three files below it, by their ending. A
+    run that is damaged is named and left out."""
     folder = Folder(out)
     stored, finished, runs = folder.stored(), folder.finished(), {}
     names = {ending: f"collected/{stored['name']}.{ending}" for ending in ("parquet", "nc", "json")}
@@ -99,8 +99,8 @@ def _axes(stored: dict) -> dict[str, list]:
 
 
 def _combine(stored: dict, parts: list[xr.Dataset]) -> xr.Dataset:
-    """The data sets of one name as one. Other dims are the union of all; attributes stay if all runs agree on them: the others
-    are parameters, and those are axes."""
+    """The data sets of one name as one. Other dims are the union of all; attributes stay if all runs agree on them: the
+    others are parameters, and those are axes."""
     axes, order = _axes(stored), {}
     parts = [part.assign_coords({d: range(n) for d, n in part.sizes.items() if d not in part.coords}) for part in parts]
     for dim in dict.fromkeys(dim for part in parts for dim in part.dims if dim not in axes):
@@ -114,8 +114,8 @@ def _combine(stored: dict, parts: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _table(stored: dict, run: Run, name: str) -> pd.DataFrame:
-    """A run's numbers with the dims of a series, or of the largest variable where a data set has none; what has more dims
-    (samples, matrices) or is text stays in the NetCDF file."""
+    """A run's numbers with the dims of a series, or of the largest variable where a data set has none; what has more
+    dims (samples, matrices) or is text stays in the NetCDF file."""
     data, axes = run.data[name], _axes(stored)
     dims = [*axes, *(dim for dim in SERIES if dim in data.dims)]
     if len(dims) == len(axes):
@@ -138,15 +138,15 @@ def seeds_as_runs(data: xr.Dataset) -> xr.Dataset:
 
 
 def _about(stored: dict, runs: dict[str, Run]) -> dict[str, Any]:
-    """What was collected: how many runs of what, where they ran, and what each of them found and noted."""
-    markers, machines = [run.marker for run in runs.values()], [run.machine for run in runs.values()]
-    found = []
+    """What was collected: how many runs of what, where they ran (one value if all agree, else all of them), and what
+    each of them found and noted."""
+    markers, every, found = [run.marker for run in runs.values()], {}, []
     for key, run in runs.items():
         varied = {name: run.parameters[name] for name in stored["varied"]}
         found.append({"key": key, "parameters": varied, **run.found})
-    every = {}
     for name in ("commit", "changed", "device", "cores", "python", "versions"):
-        every[name] = [json.loads(text) for text in dict.fromkeys(json.dumps(machine[name]) for machine in machines)]
+        texts = dict.fromkeys(json.dumps(run.machine[name]) for run in runs.values())
+        every[name] = [json.loads(text) for text in texts]
     return {
         **{name: stored[name] for name in ("name", "code", "defaults")},
         "sweep": stored["source"],
@@ -156,7 +156,10 @@ def _about(stored: dict, runs: dict[str, Run]) -> dict[str, Any]:
         "seconds": round(sum(marker["seconds"] for marker in markers), 1),
         # From the start of the first run to the end of the last: the time it took, if it was not interrupted.
         "span": round(max(m["started"] + m["seconds"] for m in markers) - min(m["started"] for m in markers), 1),
-        "date": max(machine["date"] for machine in machines),
-        **every,
+        "date": max(run.machine["date"] for run in runs.values()),
+        "commit": every["commit"][-1],
+        "changed": any(every["changed"]) or len(every["commit"]) > 1,
+        "device": " and ".join(every["device"]),
+        **{name: every[name][0] if len(every[name]) == 1 else every[name] for name in ("cores", "python", "versions")},
         "found": found,
     }

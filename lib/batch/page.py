@@ -1,4 +1,5 @@
-"""A report of a sweep: report.ipynb, which lies beside this file, executed over what was collected, and its outputs as one page.
+"""A report of a sweep: report.ipynb, which lies beside this file, executed over what was collected, and its outputs as
+one page.
 
 The page needs nothing beside it: figures are inside, there is no script, and nothing is fetched when it is read.
 """
@@ -38,7 +39,8 @@ th, td {{ text-align: left; padding: 0.3rem 0.7rem; border-bottom: 1px solid #cc
 
 
 def report(out: str) -> str:
-    """Write `report.html` and `report.ipynb` into a sweep's folder, collecting first what is finished. Returns the page's name."""
+    """Write `report.html` and `report.ipynb` into a sweep's folder, collecting first what is finished. Returns the
+    page's name."""
     folder, names, found = Folder(out), collect(out), status(out)
     with (
         tempfile.TemporaryDirectory(prefix="report-") as aside,

@@ -1,4 +1,5 @@
-"""The parameters that a notebook takes: what its cell tagged `parameters` declares, and the checks that follow from it."""
+"""The parameters that a notebook takes: what its cell tagged `parameters` declares, and the checks that follow from
+it."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def imports_of(notebook: nbformat.NotebookNode) -> list[str]:
-    """Names of all modules that a notebook's code cells import, wherever the import stands, and of what they import from them."""
+    """Names of all modules that a notebook's code cells import, wherever the import stands, and of what they import
+    from them."""
     found = set()
     for cell in notebook.cells:
         try:

@@ -5,7 +5,6 @@ A sweep file with a `record` key is one that `make records` runs. The key may sa
     record:
       keep_runs: 6        # whole trajectories beside the mean and the quantiles over runs
       generations: 40     # generations kept, all early ones, then about evenly on a log scale
-      scores: [a, b]      # variables kept; by default all that have dims regime, generation and run
 
 An axis `seed` counts as more runs. `lib.records.record(NAME)` reads what is written here.
 """
@@ -23,11 +22,12 @@ from lib.batch.folder import Folder
 from lib.batch.merge import collect, packed, seeds_as_runs
 from lib.errors import among, whole
 
-KEYS = ("keep_runs", "generations", "scores")
+KEYS = ("keep_runs", "generations")
 
 
 def write(out: str, target: Path) -> Path:
-    """Write `NAME.nc` and `NAME.json` of a finished sweep in the local folder `out` into `target`. Returns the latter's path.
+    """Write `NAME.nc` and `NAME.json` of a finished sweep in the local folder `out` into `target`. Returns the latter's
+    path.
 
     ValueError if runs of the sweep are missing: a record is of a whole sweep.
     """
@@ -46,18 +46,16 @@ def write(out: str, target: Path) -> Path:
         with xr.open_dataset(folder.local / names["nc"], group=group, engine="h5netcdf") as data:
             small = _small(data, kept, about)
         small.to_netcdf(aside, mode="a", group=group, engine="h5netcdf", encoding=packed(small, 9))
-    text = json.dumps(_about(about), indent=1, ensure_ascii=False) + "\n"
-    aside.replace(target / f"{about['name']}.nc")
+    del about["of"]
+    about["found"] = [run for run in about["found"] if run["findings"] or run["notes"]]
     note = target / f".{about['name']}.json"
-    note.write_text(text, encoding="utf-8")
+    note.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(target / f"{about['name']}.nc")
     return note.replace(target / f"{about['name']}.json")
 
 
 def _small(data: xr.Dataset, kept: dict[str, Any], about: dict[str, Any]) -> xr.Dataset:
     """The summary of a collected data set; one without regimes, generations and runs is kept as it is."""
-    for score in kept.get("scores", []):
-        among("record.scores", score, tuple(data.data_vars))
-    data = data[list(kept.get("scores", data.data_vars))]
     if not set(records.SERIES) <= set(data.dims):
         return data.load()
     dims = {*records.SERIES, *about["axes"]}
@@ -65,17 +63,3 @@ def _small(data: xr.Dataset, kept: dict[str, Any], about: dict[str, Any]) -> xr.
     runs = whole("record.keep_runs", kept.get("keep_runs", records.KEPT_RUNS), 0)
     generations = whole("record.generations", kept.get("generations", records.KEPT_GENERATIONS), 1)
     return records.summary(data, runs, generations)
-
-
-def _about(about: dict[str, Any]) -> dict[str, Any]:
-    """What the record says about itself: one device and one commit if all runs agree, else all of them."""
-    names = ("name", "sweep", "code", "axes", "defaults", "groups", "runs", "seconds", "span", "date")
-    one = {name: about[name][0] if len(about[name]) == 1 else about[name] for name in ("cores", "python", "versions")}
-    return {
-        **{name: about[name] for name in names},
-        "commit": about["commit"][-1],
-        "changed": any(about["changed"]) or len(about["commit"]) > 1,
-        "device": " and ".join(about["device"]),
-        **one,
-        "found": [run for run in about["found"] if run["findings"] or run["notes"]],
-    }

@@ -35,7 +35,8 @@ KILLED = (-signal.SIGKILL, -signal.SIGTERM)  # how a kernel ends that something 
 
 
 class RunFailed(Exception):
-    """A run that did not finish; the text says why, in one line. Its folder is among the failed ones if it could be written."""
+    """A run that did not finish; the text says why, in one line. Its folder is among the failed ones if it could be
+    written."""
 
 
 class KernelKilled(RunFailed):
@@ -56,8 +57,8 @@ class Task:
 
 
 def execute(task: Task) -> dict[str, Any]:
-    """Do one run unless it is finished already, and once more if its kernel is killed. Returns its marker; RunFailed for
-    whatever goes wrong."""
+    """Do one run unless it is finished already, and once more if its kernel is killed. Returns its marker; RunFailed
+    for whatever goes wrong."""
     folder = Folder(task.folder)
     if (marker := folder.marker(task.key)) is not None:
         return marker
@@ -143,26 +144,23 @@ class _Watch(threading.Thread):
         self.start()
 
     def run(self):
-        began = time.monotonic()
+        began, task = time.monotonic(), self.task
         while not self.done.wait(WATCH):
-            if time.monotonic() - began > self.task.time:
-                self.verdict = f"over its time limit of {self.task.time:g} s"
-            elif self.task.memory and (held := self.memory()) > self.task.memory:
-                self.verdict = f"over its memory limit of {self.task.memory / 1e9:.3g} GB, at {held / 1e9:.3g} GB"
-            if self.verdict:
-                for process in self.started:  # again until the run has noticed: the kernel may still be starting
-                    kill(process)
+            if time.monotonic() - began > task.time:
+                self.verdict = f"over its time limit of {task.time:g} s"
+            elif task.memory and (held := sum(map(_held, self.started))) > task.memory:
+                self.verdict = f"over its memory limit of {task.memory / 1e9:.3g} GB, at {held / 1e9:.3g} GB"
+            for process in self.started if self.verdict else []:  # again until noticed: it may still be starting
+                kill(process)
 
-    def memory(self) -> int:
-        """Bytes that the kernel and what it has started hold for themselves or share with each other."""
-        try:
-            return sum(
-                process.memory_info().rss
-                for kernel in map(psutil.Process, [process.pid for process in self.started])
-                for process in [kernel, *kernel.children(recursive=True)]
-            )
-        except psutil.Error:
-            return 0
+
+def _held(process: subprocess.Popen) -> int:
+    """Bytes that a kernel and what it has started hold for themselves or share with each other."""
+    try:
+        kernel = psutil.Process(process.pid)
+        return sum(one.memory_info().rss for one in [kernel, *kernel.children(recursive=True)])
+    except psutil.Error:
+        return 0
 
 
 @cache

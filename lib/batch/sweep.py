@@ -14,8 +14,8 @@
     estimate: {seconds: 20, megabytes: 3}   # of one run, for the estimate that is printed first
     record: {keep_runs: 6}               # what `make records` keeps; see lib.batch.record
 
-Everything is checked against the notebook's parameters cell before anything starts. A parameter's help may end with what is
-allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
+Everything is checked against the notebook's parameters cell before anything starts. A parameter's help may end with
+what is allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Resources:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep. `axes` are the parameters that vary over the grid, with their values; `sets` the rows of the list
-    (one empty row if there is none); `configurations` the full parameters of each run, defaults included."""
+    """A checked sweep. `axes` are the parameters that vary over the grid, with their values; `sets` the rows of the
+    list (one empty row if there is none); `configurations` the full parameters of each run, defaults included."""
 
     name: str
     source: dict[str, Any]
@@ -88,8 +88,8 @@ class Sweep:
 
     @cached_property
     def code(self) -> str:
-        """The version of the code that a run depends on: a hash of the notebook's code and of its modules, with all of `lib`
-        that these import."""
+        """The version of the code that a run depends on: a hash of the notebook's code and of its modules, with all of
+        `lib` that these import."""
         cells = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
         return hashlib.sha256((cells + code_digest(self.modules)).encode()).hexdigest()[:16]
 
@@ -172,8 +172,8 @@ def _seeds(seeds: Any, parameters) -> tuple[int, ...]:
 
 
 def _configurations(usual, axes, sets) -> tuple[dict[str, Any], ...]:
-    """The full parameters of every run, in the order of the list and then of the grid; two equal ones are an error. `usual` are the
-    values of parameters that the sweep does not vary."""
+    """The full parameters of every run, in the order of the list and then of the grid; two equal ones are an error.
+    `usual` are the values of parameters that the sweep does not vary."""
     found, seen = [], set()
     for row in sets:
         for values in itertools.product(*axes.values()):

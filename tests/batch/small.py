@@ -84,7 +84,8 @@ def start(*words):
 
 
 def here(path, out, client, rerun_failed=False):
-    """Run a sweep on a cluster that exists. Returns how many runs are finished, how many failed, and the lines of progress."""
+    """Run a sweep on a cluster that exists. Returns how many runs are finished, how many failed, and the lines of
+    progress."""
     lines = []
     work = plan(load(path), str(out), rerun_failed)
     finished, failed = run(work, client=client, progress=Progress(len(work.missing), show=lines.append))

@@ -1,4 +1,5 @@
-"""What goes wrong in a sweep, with real processes: no finished run is lost or done twice, nothing half-written is collected."""
+"""What goes wrong in a sweep, with real processes: no finished run is lost or done twice, nothing half-written is
+collected."""
 
 import errno
 import json
@@ -191,7 +192,8 @@ def limited():
 
 
 def test_a_disk_that_is_full_fails_what_does_not_fit(tmp_path, client):
-    """A limit on the size of files stands for a full disk: a result and a notebook of more than 300 kB cannot be written."""
+    """A limit on the size of files stands for a full disk: a result and a notebook of more than 300 kB cannot be
+    written."""
     cell = f"""\
 import os
 if x == 2: open(os.environ['LIB_RUN'] + '/big', 'wb').write(bytes(400_000))

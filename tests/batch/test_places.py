@@ -60,7 +60,8 @@ def expected(tmp_path_factory, client):
 
 @pytest.fixture
 def running(tmp_path):
-    """A cluster of processes started by their own commands: a scheduler and a worker of two threads. Gives its address."""
+    """A cluster of processes started by their own commands: a scheduler and a worker of two threads. Gives its
+    address."""
     dask, address = [sys.executable, "-m", "dask"], ["--host", "127.0.0.1", "--no-dashboard"]
     settings = {"env": environment(), "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
     processes = [subprocess.Popen([*dask, "scheduler", *address, "--port", "0"], **settings)]
@@ -133,7 +134,8 @@ for number in sys.argv[1:]:
 
 
 def test_jobs_of_a_batch_system_give_the_same_results(tmp_path, expected):
-    """Stand-ins for `sbatch` and `scancel` are on the path: what dask-jobqueue submits is run, and cancelled, for real."""
+    """Stand-ins for `sbatch` and `scancel` are on the path: what dask-jobqueue submits is run, and cancelled, for
+    real."""
     programs, jobs = tmp_path / "bin", tmp_path / "jobs"
     programs.mkdir()
     jobs.mkdir()
@@ -174,7 +176,8 @@ def test_wrong_options_of_a_batch_system_are_refused(tmp_path, options, setting)
 
 
 def test_object_storage_holds_the_same(tmp_path, expected):
-    """fsspec's in-memory filesystem stands for object storage: it has no rename, and no process but this one sees it."""
+    """fsspec's in-memory filesystem stands for object storage: it has no rename, and no process but this one sees
+    it."""
     path, out = sweep(tmp_path, "assert x != 9", LEAVE, grid={"x": [1, 2, 9]}), "memory://bucket/out[a]"
     with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None) as one, Client(one) as client:
         assert here(path, out, client)[:2] == (2, 1)
@@ -199,7 +202,8 @@ def test_how_a_local_folder_may_be_given(tmp_path, client, monkeypatch, expected
 
 
 def driver_cost(runs, folder, client):
-    """CPU seconds of this process for a sweep of trivial runs, and its growth in bytes from the first tenth to the end."""
+    """CPU seconds of this process for a sweep of trivial runs, and its growth in bytes from the first tenth to the
+    end."""
     path = sweep(folder / str(runs), "pass", parameters="x: int = 0  # a number", grid={"x": list(range(runs))})
     work = batch.plan(batch.load(path), str(folder / str(runs) / "out"))
     process, held = psutil.Process(), []

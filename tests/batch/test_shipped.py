@@ -63,8 +63,8 @@ def z_score(values, law):
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_gaussian_grid_follows_the_exact_laws(tmp_path, d, estimator):
-    """Two-sided, 4 cells × 5 regimes × 4 generations × 2 scores = 160 comparisons, each allowed 4.8 standard errors: under
-    normality a false alarm in 3 of 10 000 such tests; the means of 200 skewed runs are a little wider."""
+    """Two-sided, 4 cells × 5 regimes × 4 generations × 2 scores = 160 comparisons, each allowed 4.8 standard errors:
+    under normality a false alarm in 3 of 10 000 such tests; the means of 200 skewed runs are a little wider."""
     sizes = {"generations": 4, "runs": 200, "megabytes": 1, "n": 10}
     data = found(tmp_path, "gaussian-grid", dimension=d, estimator=estimator, **sizes)
     assert data["trace_ratio"].dims == ("regime", "generation", "run") and data.sizes["regime"] == 8
@@ -105,7 +105,8 @@ def test_make_records_refuses_what_it_does_not_know():
 
 
 def test_what_is_stored_travels_with_the_installed_package(tmp_path):
-    """On Colab there is no checkout: records, the explorer's code and the report's notebook are in the package itself."""
+    """On Colab there is no checkout: records, the explorer's code and the report's notebook are in the package
+    itself."""
     shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, tmp_path / name)
