@@ -1,9 +1,9 @@
 """Where a sweep leaves its runs: a folder, or a place in object storage, with one sub-folder for each run.
 
-    DIR/sweep.json              which sweep this is: notebook, code version, axes, and the key and parameters of every
-    run DIR/notebook.ipynb          the notebook that is executed, without outputs DIR/runs/KEY/
-    run.ipynb, config.json, log.txt, results/, and finished.json DIR/failed/KEY/             the same of the last
-    attempt that failed, with failed.json, which says why
+    DIR/sweep.json       which sweep this is: notebook, code version, axes, and the key and parameters of every run
+    DIR/notebook.ipynb   the notebook that is executed, without outputs
+    DIR/runs/KEY/        run.ipynb, config.json, log.txt, results/, and finished.json
+    DIR/failed/KEY/      the same of the last attempt that failed, with failed.json, which says why
 
 KEY is a hash of the run's configuration and of the code that its notebook imports. A run is computed in a temporary
 folder; its files are then copied here, and `finished.json`, which lists them, last. A run counts only with that marker,
