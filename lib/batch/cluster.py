@@ -28,7 +28,6 @@ QUIET = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
-    "distributed.scheduler.work-stealing": False,  # few long tasks, each waiting where a core is free
     "distributed.scheduler.worker-saturation": 1.0,
 }
 

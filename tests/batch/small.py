@@ -33,7 +33,7 @@ data = xr.Dataset(
     {"regime": [f"R{x % 2}"], "family": ("regime", ["R"]), "generation": [1, 2], "run": [0, 1, 2]},
     {"world": "toy", "x": x},
 )
-interval = {"value": x, "low": x - 0.5, "high": x + 0.5, "level": 0.99}
+interval = {"estimate": x, "low": x - 0.5, "high": x + 0.5, "level": 0.99}
 verdict = "supported" if x > 2 else "not supported"
 finding = {"id": "toy", "verdict": verdict, "measured": f"an effect of {x}", "interval": interval}
 records.leave_run({"main": data}, findings=[finding], notes={"x": x})"""

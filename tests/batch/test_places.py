@@ -6,12 +6,10 @@ import re
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pandas as pd
-import psutil
 import pytest
 import yaml
 from distributed import Client, LocalCluster
@@ -32,7 +30,6 @@ from tests.batch.small import (
     gated,
     here,
     instant,
-    marked,
     markers,
     meeting,
     parameters_of,
@@ -199,33 +196,6 @@ def test_how_a_local_folder_may_be_given(tmp_path, client, monkeypatch, expected
     pd.testing.assert_frame_equal(table(out.format(tmp_path)), expected)
     assert {p.name for p in tmp_path.iterdir() if p.is_dir()} in ({"a"}, {"b"}, {"star*[a]?"})
     assert main(["run", str(path), "--out", out.format(tmp_path)]) == 0
-
-
-def driver_cost(runs, folder, client):
-    """CPU seconds of this process for a sweep of trivial runs, and its growth in bytes from the first tenth to the
-    end."""
-    path = sweep(folder / str(runs), "pass", parameters="x: int = 0  # a number", grid={"x": list(range(runs))})
-    work = batch.plan(batch.load(path), str(folder / str(runs) / "out"))
-    process, held = psutil.Process(), []
-
-    class Watched(Progress):
-        def done(self, failure=""):
-            super().done(failure)
-            if self.count % (runs // 10) == 0:
-                held.append(process.memory_info().rss)
-
-    began = time.process_time()
-    assert drive.run(work, client=client, progress=Watched(runs, show=lambda text: None)) == (runs, 0)
-    return time.process_time() - began, held[-1] - held[0]
-
-
-def test_many_runs_cost_the_driver_in_proportion(tmp_path, client, monkeypatch):
-    """What a run does is replaced by the writing of its folder, so that what is seen is the scheduling of it."""
-    monkeypatch.setattr(drive, "execute", marked)
-    driver_cost(50, tmp_path, client)  # imports and connections
-    short, _ = driver_cost(100, tmp_path, client)
-    long, growth = driver_cost(400, tmp_path, client)
-    assert long < 6 * short and growth < 16e6
 
 
 def test_the_number_of_workers_follows_what_a_run_needs_and_each_has_its_gpus(monkeypatch):
