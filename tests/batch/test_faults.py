@@ -258,12 +258,11 @@ def test_changed_code_is_another_run_and_the_old_one_stays(tmp_path, client, mon
     assert "1 finished runs of other parameters or of other code" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_dry_run_estimates_in_any_encoding_and_starts_nothing(tmp_path, encoding):
+def test_a_dry_run_estimates_in_any_encoding_and_starts_nothing(tmp_path):
     estimate = {"seconds": 30, "megabytes": 5}
     path = sweep(tmp_path, grid={"x": list(range(10))}, list=[{"rate": 0.5}, {"rate": 1}], estimate=estimate)
     words = ["run", path, "--out", f"{tmp_path}/ö…", "--dry-run", "--workers", "2"]
-    result = command(*words, env=environment(PYTHONIOENCODING=encoding))
+    result = command(*words, env=environment(PYTHONIOENCODING="ascii"))
     assert result.returncode == 0, result.stderr
     at_once = min(2, cores())
     assert "20 runs of small.ipynb" in result.stdout and "20 to do" in result.stdout
