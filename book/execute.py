@@ -131,52 +131,29 @@ def report(chapter):
 def execute_one(source, output):
     """Execute one notebook in this process, with this Python as its kernel."""
     import papermill
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
     from papermill.exceptions import PapermillExecutionError
 
-    with tempfile.TemporaryDirectory(prefix="k") as short:
+    from lib.batch.kernel import SETTINGS, own_kernel
 
-        class OwnKernel(AsyncKernelManager):
-            """This Python, whatever kernelspecs the reader has installed.
+    def cell_done(cell, cell_index, execute_reply):
+        print(json.dumps({"event": "cell", "cell": cell_index}), flush=True)
 
-            Sockets are files in a folder of their own: kernels that start side by side can pick the same TCP port.
-            """
-
-            def __init__(self, **settings):
-                super().__init__(transport="ipc", connection_file=f"{short}/c.json", **settings)
-
-            @property
-            def kernel_spec(self):
-                argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-                return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-        # The reader's own start-up files and history stay out of it.
-        os.environ["IPYTHONDIR"] = f"{short}/ipython"
-
-        def cell_done(cell, cell_index, execute_reply):
-            print(json.dumps({"event": "cell", "cell": cell_index}), flush=True)
-
+    with tempfile.TemporaryDirectory(prefix="k") as short, own_kernel(Path(short), os.environ, NOTEBOOKS) as manager:
         try:
             papermill.execute_notebook(
                 str(source),
                 str(output),
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
                 execution_timeout=CELL_SECONDS,
-                cwd=str(NOTEBOOKS),
-                kernel_manager_class=OwnKernel,
-                shutdown_kernel="immediate",
+                kernel_manager_class=manager,
                 on_cell_executed=cell_done,
+                **SETTINGS,
             )
         except Exception as error:
             traceback.print_exc()
-            lines = str(error).splitlines()
-            cell = None
+            cell, text = None, str(error)
             if isinstance(error, PapermillExecutionError):
-                cell, lines = error.cell_index, [*"\n".join(error.traceback).splitlines()]
-            lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines][-14:]
+                cell, text = error.cell_index, "\n".join(error.traceback)
+            lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()][-14:]
             print(json.dumps({"event": "error", "cell": cell, "lines": lines}), flush=True)
             return 1
     return 0

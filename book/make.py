@@ -163,8 +163,10 @@ def records(arguments):
     """Run the sweeps that are recorded and keep a summary of each under lib/stored/sweeps."""
     from lib.batch import load, plan, run
     from lib.batch.cluster import local_workers
+    from lib.batch.drive import encodable
     from lib.batch.record import write
 
+    encodable(sys.stdout, sys.stderr)
     sweeps = {path.stem: path for path in sorted((ROOT / "book" / "sweeps").glob("*.yaml"))}
     unknown = [name for name in arguments.only if name not in sweeps]
     if unknown:

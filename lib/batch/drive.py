@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-import shutil
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import nbformat
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from lib import __version__
 from lib.batch import cluster
 from lib.batch.folder import Folder
-from lib.batch.runner import RunFailed, Task, execute, provenance
+from lib.batch.runner import RunFailed, Task, execute
 from lib.batch.sweep import Sweep
 from lib.errors import refuse
 
@@ -46,55 +45,42 @@ class Plan:
         return [key for key in self.keys if key not in left_out]
 
     def estimate(self) -> tuple[float | None, float | None]:
-        """Seconds and bytes that one missing run is expected to take: the mean of the finished ones, else what the sweep
-        declares, else None."""
-        seconds = self.sweep.estimate.get("seconds")
-        size = self.sweep.estimate.get("megabytes")
-        seconds, size = seconds, None if size is None else size * 1e6
-        markers = [self.folder.marker(key) for key in sorted(self.finished)[:100]]
-        if markers := [marker for marker in markers if marker]:
-            seconds = sum(marker["seconds"] for marker in markers) / len(markers)
-            size = sum(sum(marker["files"].values()) for marker in markers) / len(markers)
-        return seconds, size
+        """Seconds and megabytes that one missing run is expected to take: the mean of the finished ones, else what the
+        sweep declares, else None."""
+        markers = []
+        for key in sorted(self.finished)[:100]:
+            with suppress(ValueError):  # `collect` names what is damaged
+                markers.append(self.folder.marker(key))
+        if not markers:
+            return self.sweep.estimate.get("seconds"), self.sweep.estimate.get("megabytes")
+        size = sum(sum(marker["files"].values()) for marker in markers)
+        return sum(marker["seconds"] for marker in markers) / len(markers), size / len(markers) / 1e6
 
     def describe(self, at_once: int | None) -> str:
         """What would be done, with an estimate of time and disk."""
-        sweep, missing = self.sweep, self.missing
+        sweep, missing = self.sweep, len(self.missing)
         axes = " × ".join(f"{name} ({len(values)})" for name, values in sweep.axes.items())
         rows = f"{len(sweep.sets)} sets × " if sweep.source.get("list") else ""
         lines = [f"{sweep.name}: {len(self.keys)} runs of {sweep.source['notebook']} ({rows}{axes or 'no grid'})"]
-        lines += [f"{len(self.finished)} are finished, {len(self.failed)} failed, {len(missing)} to do"]
+        lines += [f"{len(self.finished)} are finished, {len(self.failed)} failed, {missing} to do"]
         if self.failed and not self.rerun_failed:
             lines += ["failed runs are left as they are; --rerun-failed does them again"]
         seconds, size = self.estimate()
-        if seconds is None:
-            lines += ["time: not known; `estimate: {seconds: …}` in the sweep file gives one"]
-        else:
-            total = seconds * len(missing)
-            beside = f", about {duration(total / at_once)} with {at_once} at once" if at_once else ""
-            lines += [f"time: about {duration(total)} of computing{beside}"]
-        if size is None:
-            lines += ["disk: not known; `estimate: {megabytes: …}` in the sweep file gives one"]
-        else:
-            lines += [f"disk: about {size * len(missing) / 1e6:.3g} MB{self._free(size * len(missing))}"]
+        beside = f", {duration(seconds * missing / at_once)} with {at_once} at once" if seconds and at_once else ""
+        time = "not known" if seconds is None else f"about {duration(seconds * missing)} of computing{beside}"
+        disk = "not known" if size is None else f"about {size * missing:.3g} MB"
+        lines += [f"time: {time}", f"disk: {disk}"]
+        if seconds is None or size is None:
+            lines += ["`estimate: {seconds: …, megabytes: …}` in the sweep file says what one run takes"]
         return "\n".join(lines)
-
-    def _free(self, needed: float) -> str:
-        if self.folder.local is None:
-            return ""
-        place = next(p for p in [self.folder.local, *self.folder.local.absolute().parents] if p.exists())
-        free = shutil.disk_usage(place).free
-        return f" of {free / 1e6:.3g} MB free" + (": TOO LITTLE" if needed > free else "")
 
 
 def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:
     """Look at what `out` holds of a sweep. Nothing is written."""
     folder = Folder(out)
-    code = sweep.code
-    keys = {sweep.key(configuration, code): configuration for configuration in sweep.configurations}
-    stored = folder.check(sweep.name, sweep.source["notebook"])
+    keys = {sweep.key(configuration): configuration for configuration in sweep.configurations}
     found = Plan(sweep, folder, keys, rerun_failed=rerun_failed)
-    if stored is not None:
+    if folder.check(sweep.name, sweep.source["notebook"]) is not None:
         found.finished = folder.finished() & set(keys)
         found.failed = folder.failed() & set(keys)
     return found
@@ -103,126 +89,97 @@ def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:
 def run(plan: Plan, *, progress: Progress | None = None, client: Client | None = None, **where) -> tuple[int, int]:
     """Do the missing runs of a plan. Returns how many of the sweep's runs are finished and how many failed.
 
-    `where`: `scheduler`, `jobqueue` and `workers`, as `lib.batch.cluster.connect` takes them; or a `client` that exists.
+    `where`: `scheduler`, `jobqueue` and `workers`, as `lib.batch.cluster.connect` takes them; or a `client` that
+    exists.
     """
     sweep, folder = plan.sweep, plan.folder
     if folder.in_memory and client is None:
         refuse("out", folder.url, "a place that other processes see too; for tests, with a client in this process")
-    lock = folder.lock()
-    try:
-        folder.claim(_description(plan), nbformat.writes(sweep.notebook))
-        missing = plan.missing
-        progress = progress or Progress(len(missing))
-        if missing and client is not None:
-            _drive(plan, missing, client, progress, None)
-        elif missing:
-            here = not (where.get("scheduler") or where.get("jobqueue"))
-            with ThreadPoolExecutor(1) as aside:
-                # Asked while the workers start, and only where they are on this machine.
-                machine = aside.submit(provenance) if here else None
+    with folder.lock():
+        try:
+            folder.claim(_description(plan), nbformat.writes(sweep.notebook))
+            missing = plan.missing
+            progress = progress or Progress(len(missing))
+            if missing and client is not None:
+                _drive(plan, missing, client, progress)
+            elif missing:
                 with cluster.connect(sweep.resources, len(missing), **where) as client:
-                    _drive(plan, missing, client, progress, machine)
-        progress.close()
-    finally:
-        folder.clear()
-        if lock is not None:
-            lock.close()
+                    _drive(plan, missing, client, progress)
+        finally:
+            folder.clear()
     return len(folder.finished() & set(plan.keys)), len(folder.failed() & set(plan.keys))
 
 
-def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress, machine: Future | None) -> None:
+def _drive(plan: Plan, missing: list[str], client: Client, progress: Progress) -> None:
     """Hand out as many runs as can be done at once, and the next where one has ended or a worker has come.
 
-    None is handed out ahead: Dask gives a task to a worker at once while there are few, and there it would wait behind a long run
-    though another worker is free.
+    None is handed out ahead: Dask gives a task to a worker at once while there are few, and there it would wait behind
+    a long run though another worker is free.
     """
-    sweep = plan.sweep
+    sweep, r = plan.sweep, plan.sweep.resources
     progress.say(f"Dask dashboard: {client.dashboard_link or 'none'}")
-    _wait_for_workers(client, progress)
-    cluster.check_workers(client, sweep.resources)
-    needed = {"gpu": sweep.resources.gpu} if sweep.resources.gpu else None
-    machine = machine.result() if machine is not None else None
-    waiting = iter(missing)
-    running = {}  # Dask's futures, with the keys of their runs
+    client.wait_for_workers(1, timeout=WAIT if client.cluster is None else None)
+    cluster.check_workers(client, r, sweep.modules)
+    waiting, running = iter(missing), {}
 
-    def slots():
-        return max(1, sum(w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()))
+    def hand_out(slots: int) -> None:
+        for key in itertools.islice(waiting, max(0, slots - len(running))):
+            task = Task(plan.folder.address, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time)
+            settings = {"retries": sweep.retries, "resources": {"gpu": r.gpu} if r.gpu else None, "pure": False}
+            running[client.submit(execute, task, key=f"run-{key}", **settings)] = key
 
-    def hand_out(most):
-        r = sweep.resources
-        for key in itertools.islice(waiting, max(0, most - len(running))):
-            task = Task(plan.folder.address, sweep.code, key, plan.keys[key], r.cores, r.memory, r.time, machine)
-            future = client.submit(
-                execute, task, key=f"run-{key}", retries=sweep.retries, resources=needed, pure=False, allow_other_workers=False
-            )  # fmt: skip
-            running[future] = key
-
-    hand_out(slots())
-    progress.running(slots())
+    progress.running(slots := _slots(client))
+    hand_out(slots)
     while running:
-        try:
-            with client.as_current():
-                done = wait(list(running), timeout=LOOK, return_when="FIRST_COMPLETED").done
-        except CancelledError as error:
-            raise OSError(
-                f"the scheduler {client.scheduler.address} is gone; the same command goes on from here"
-            ) from error
-        except TimeoutError:  # no run has ended
-            done = ()
-        for future in done:
+        for future in _ended(client, running):
             _settle(plan, future, running.pop(future), progress)
             future.release()
-        hand_out(slots())  # a cluster may have grown
+        hand_out(_slots(client))  # a cluster may have grown
+
+
+def _slots(client: Client) -> int:
+    return max(1, sum(w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()))
+
+
+def _ended(client: Client, running: dict) -> Iterable:
+    """The futures that have ended, waited for until the next look."""
+    try:
+        with client.as_current():
+            return wait(list(running), timeout=LOOK, return_when="FIRST_COMPLETED").done
+    except CancelledError as error:
+        gone = f"the scheduler {client.scheduler.address} is gone"
+        raise OSError(f"{gone}; the same command goes on from here") from error
+    except TimeoutError:
+        return ()
 
 
 def _settle(plan: Plan, future, key: str, progress: Progress) -> None:
     """Say how a run has ended; one that Dask gave up is marked as failed."""
-    label = _label(plan.sweep, plan.keys[key])
     try:
         future.result()
         progress.done()
+        return
     except RunFailed as error:
-        progress.failed(label, str(error))
+        reason = str(error)
     except Exception as error:  # the worker was lost again and again, or could not even start the run
         reason = f"{type(error).__name__}: {error}"
-        plan.folder.write_text(
-            f"failed/{key}/failed.json", json.dumps({"key": key, "reason": reason, "cell": None, "files": {}})
-        )
-        progress.failed(label, reason)
-
-
-def _wait_for_workers(client: Client, progress: Progress) -> None:
-    started = time.monotonic()
-    while not client.scheduler_info(n_workers=-1)["workers"]:
-        waited = time.monotonic() - started
-        if waited > WAIT and client.cluster is None:
-            refuse("scheduler", client.scheduler.address, f"a cluster with workers; none came within {duration(WAIT)}")
-        progress.waiting(waited)
-        time.sleep(0.2)
+        failed = {"key": key, "reason": reason, "cell": None, "files": {}}
+        plan.folder.put(f"failed/{key}/failed.json", json.dumps(failed))
+    label = ", ".join(f"{name}={plan.keys[key][name]!r}" for name in plan.sweep.varied)
+    progress.done(f"FAILED {label}: {reason}")
 
 
 def _description(plan: Plan) -> dict:
     """What sweep.json holds."""
     sweep = plan.sweep
     return {
-        "name": sweep.name,
+        **{name: getattr(sweep, name) for name in ("name", "source", "code", "axes", "sets", "varied")},
         "notebook": sweep.source["notebook"],
-        "code": sweep.code,
-        "axes": {name: list(values) for name, values in sweep.axes.items()},
-        "sets": list(sweep.sets),
-        "varied": list(sweep.varied),
-        "source": sweep.source,
-        "parameters": {
-            p.name: {"type": p.type, "default": p.default, "help": p.help} for p in sweep.parameters.values()
-        },
+        "defaults": {parameter.name: parameter.default for parameter in sweep.parameters.values()},
         "runs": plan.keys,
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def _label(sweep: Sweep, configuration: dict) -> str:
-    return ", ".join(f"{name}={configuration[name]!r}" for name in sweep.varied)
 
 
 def duration(seconds: float) -> str:
@@ -235,71 +192,57 @@ def duration(seconds: float) -> str:
 class Progress:
     """One bar with the time left on a terminal, else a line now and then; failures are named as they happen."""
 
-    def __init__(self, total: int, stream=None, show: Callable[[str], None] | None = None):
-        self.stream = stream or sys.stderr
-        self.total, self.count, self.bad = total, 0, 0
-        self.began = self.told = time.monotonic()
-        terminal = show is None and self.stream.isatty()
-        self.bar = tqdm(total=total, unit="run", file=self.stream, smoothing=0.1) if terminal else None
-        self.show = show or (lambda text: print(text, file=self.stream, flush=True))
-
-    def say(self, text: str) -> None:
-        """A line of its own, above the bar if there is one."""
-        if self.bar is not None:
-            self.bar.write(text, file=self.stream)
-        else:
-            self.show(text)
+    def __init__(self, total: int, show: Callable[[str], None] | None = None):
+        encodable(sys.stderr)
+        hidden = not total or show is not None or not sys.stderr.isatty()
+        self.bar = tqdm(total=total, unit="run", smoothing=0.1, disable=hidden)
+        self.total, self.count, self.bad, self.began = total, 0, 0, time.monotonic()
+        self.told = self.began
+        write = print if self.bar.disable else self.bar.write
+        self.say = show or (lambda text: write(text, file=sys.stderr))
 
     def running(self, slots: int) -> None:
         """The first runs are handed out: time is counted from here."""
         self.began = self.told = time.monotonic()
         self.say(f"{self.total} runs to do, {slots} at once")
 
-    def waiting(self, seconds: float) -> None:
-        if time.monotonic() - self.told > EVERY:
-            self.told = time.monotonic()
-            self.say(f"waiting for workers, {duration(seconds)} so far")
-
-    def failed(self, label: str, reason: str) -> None:
-        self.bad += 1
-        self.say(f"FAILED {label}: {reason}")
-        self._step()
-
-    def done(self) -> None:
-        self._step()
-
-    def _step(self) -> None:
+    def done(self, failure: str = "") -> None:
+        """One more run has ended."""
         self.count += 1
-        now = time.monotonic()
-        if self.bar is not None:
-            self.bar.update()
-        elif now - self.told > EVERY or self.count == self.total:
-            self.told = now
-            spent = now - self.began
-            left = spent / self.count * (self.total - self.count)
-            end = f", about {duration(left)} to go" if self.count < self.total else ""
-            self.say(f"{self.count}/{self.total} runs, {self.bad} failed, {duration(spent)}{end}")
-
-    def close(self) -> None:
-        if self.bar is not None:
+        self.bar.update()
+        if failure:
+            self.bad += 1
+            self.say(failure)
+        now, last = time.monotonic(), self.count == self.total
+        if self.bar.disable and (last or now - self.told > EVERY):
+            self.told, spent = now, now - self.began
+            left = "" if last else f", about {duration(spent / self.count * (self.total - self.count))} to go"
+            self.say(f"{self.count}/{self.total} runs, {self.bad} failed, {duration(spent)}{left}")
+        if last:
             self.bar.close()
+
+
+def encodable(*streams) -> None:
+    """What a stream's encoding does not know is written as a question mark, so that no message ends a sweep."""
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def status(out: str) -> dict:
     """What a sweep's folder holds: the number of runs, which are finished, failed (with the reason) and missing."""
     folder = Folder(out)
     stored = folder.stored()
-    keys = stored["runs"]
-    finished, failed = folder.finished() & set(keys), folder.failed() & set(keys)
-    reasons = {key: folder.read_json(f"failed/{key}/failed.json")["reason"] for key in sorted(failed)}
-    others = len(folder.finished() - set(keys))
+    keys, everything = stored["runs"], folder.finished()
+    finished, failed = everything & set(keys), {}
+    for key in sorted(folder.failed() & set(keys)):
+        parameters = {name: keys[key][name] for name in stored["varied"]}
+        failed[key] = {"parameters": parameters, "reason": folder.read_json(f"failed/{key}/failed.json")["reason"]}
     return {
         "name": stored["name"],
         "runs": len(keys),
         "finished": sorted(finished),
-        "failed": {
-            key: {"parameters": {n: keys[key][n] for n in stored["varied"]}, "reason": r} for key, r in reasons.items()
-        },
+        "failed": failed,
         "missing": len(keys) - len(finished) - len(failed),
-        "others": others,
+        "others": len(everything - finished),
     }

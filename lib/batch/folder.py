@@ -1,33 +1,40 @@
 """Where a sweep leaves its runs: a folder, or a place in object storage, with one sub-folder for each run.
 
-    DIR/sweep.json              which sweep this is: notebook, code version, axes, and the key and parameters of every run
-    DIR/notebook.ipynb          the notebook that is executed, without outputs
-    DIR/runs/KEY/               run.ipynb, config.json, log.txt, results/, and finished.json
-    DIR/failed/KEY/             the same of the last attempt that failed, with failed.json, which says why
-    DIR/.unfinished/            runs being computed (local folders only)
+    DIR/sweep.json       which sweep this is: notebook, code version, axes, and the key and parameters of every run
+    DIR/notebook.ipynb   the notebook that is executed, without outputs
+    DIR/runs/KEY/        run.ipynb, config.json, log.txt, results/, and finished.json
+    DIR/failed/KEY/      the same of the last attempt that failed, with failed.json, which says why
 
-KEY is a hash of the run's configuration and of the code's version. A run counts only if it has `finished.json`, which lists
-its files. In a local folder a run is computed aside and renamed into place with its marker in it; in object storage, which
-cannot rename, the marker is written last. So a run is there entirely or not at all.
+KEY is a hash of the run's configuration and of the code that its notebook imports. A run is computed in a temporary
+folder; its files are then copied here, and `finished.json`, which lists them, last. A run counts only with that marker,
+so it is there entirely or not at all.
 """
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from lib.errors import refuse
+from lib.errors import Refused, refuse
+
+BEAT, STALE = (
+    10.0,
+    60.0,
+)  # seconds between two signs of life of a lease's holder, and without one until it counts as dead
+SHORT = 60  # characters that the folder for temporary ones may take; the path of a kernel's socket has 108 at most
 
 
 @dataclass(frozen=True)
@@ -39,10 +46,10 @@ class Folder:
     @cached_property
     def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
         try:
-            fs, root = fsspec.core.url_to_fs(self.url)
+            fs, root = fsspec.core.url_to_fs(os.path.expanduser(self.url))
         except (ImportError, ValueError) as error:
-            raise ValueError(f"out={self.url!r} is no place that fsspec can reach here: {error}") from error
-        return fs, root.rstrip("/")
+            refuse("out", self.url, f"a place that fsspec can reach here ({error})")
+        return LocalFileSystem(auto_mkdir=True) if isinstance(fs, LocalFileSystem) else fs, root.rstrip("/")
 
     @property
     def local(self) -> Path | None:
@@ -65,30 +72,28 @@ class Folder:
 
     # What is in it
 
-    def read_text(self, name: str) -> str:
-        """A file's text, as it is now: listings that fsspec may hold are not asked."""
-        return self._place[0].cat_file(self.path(name)).decode()
-
     def read_json(self, name: str) -> Any:
-        """A file's content; None if there is no such file."""
+        """A file's content as it is now; None if there is no such file, ValueError naming it if it is damaged."""
         try:
-            return json.loads(self.read_text(name))
-        except FileNotFoundError:
+            return json.loads(self._place[0].cat_file(self.path(name)))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except ValueError as error:
+            raise ValueError(f"{name} is damaged ({error})") from error
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write a file, aside and then renamed in a local folder; an object appears at once anyway."""
-        if self.local is None:
-            self._place[0].pipe_file(self.path(name), text.encode())
-            return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            aside.write_text(text, encoding="utf-8")
+    def put(self, name: str, content: bytes | str) -> None:
+        """Write a file entirely or not at all: aside and then renamed in a local folder; an object appears at once."""
+        fs, target = self._place[0], Path(self.path(name))
+        aside = target.with_name(f".{target.name}-{uuid4().hex[:8]}") if self.local else target
+        fs.pipe_file(str(aside), content.encode() if isinstance(content, str) else content)
+        if self.local:
             aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+
+    def fetch(self, name: str, into: Path) -> Path:
+        """A local copy of a file."""
+        target = into / name.replace("/", "-")
+        self._place[0].get_file(self.path(name), str(target))
+        return target
 
     def marker(self, key: str) -> dict | None:
         """The marker of a finished run, or None."""
@@ -105,148 +110,100 @@ class Folder:
     def _keys(self, part: str, marker: str) -> set[str]:
         fs, _ = self._place
         fs.invalidate_cache()
-        return {path.split("/")[-2] for path in fs.glob(self.path(f"{part}/*/{marker}"))}
-
-    def files(self, key: str, ending: str) -> list[str]:
-        """Names of a finished run's result files with that ending, in order; only those that its marker lists."""
-        listed = (self.marker(key) or {}).get("files", {})
-        return sorted(name for name in listed if name.startswith("results/") and name.endswith(ending))
-
-    def fetch(self, name: str, into: Path) -> Path:
-        """A local path with the content of a file: its own in a local folder, else a copy in `into`."""
-        if self.local is not None:
-            return self.local / name
-        target = into / name.replace("/", "-")
-        self._place[0].get_file(self.path(name), str(target))
-        return target
-
-    def put(self, source: Path, name: str) -> None:
-        """Copy a local file to its place, entirely or not at all."""
-        if self.local is None:
-            self._place[0].put_file(str(source), self.path(name))
-            return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            shutil.copyfile(source, aside)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        found = (path.split("/") for path in fs.find(self.path(part), maxdepth=2))
+        return {key for *_, key, name in found if name == marker}
 
     # A sweep takes it
 
     def check(self, name: str, notebook: str) -> dict[str, Any] | None:
-        """What is stored of the sweep of that name; None if the folder is new or empty. ValueError if it belongs to another
-        sweep or holds something else. Writes nothing."""
-        stored = self.stored(required=False)
-        if stored is None and self._other_things():
-            allowed = "a new or empty folder, or one that this sweep has written; this one holds something else"
-            refuse("out", self.url, allowed)
-        if stored is not None and (stored["name"], stored["notebook"]) != (name, notebook):
-            other = f"{stored['name']}, {stored['notebook']}"
-            refuse(
-                "out", self.url, f"a new folder, or this sweep's own; this one is the folder of another sweep ({other})"
-            )
+        """What is stored of the sweep of that name; None if the folder is new or empty. Refused if it belongs to
+        another sweep or holds something else. Writes nothing."""
+        stored = self.read_json("sweep.json")
+        if stored is None:
+            fs, root = self._place
+            names = [Path(path).name for path in fs.ls(root, detail=False)] if fs.isdir(root) else []
+            if any(not name.startswith(".") for name in names):
+                refuse("out", self.url, "a new folder, or this sweep's own; this one holds something else")
+        elif (stored["name"], stored["notebook"]) != (name, notebook):
+            other = f"another sweep's ({stored['name']}, {stored['notebook']})"
+            refuse("out", self.url, f"a new folder, or this sweep's own; this one is {other}")
         return stored
 
     def claim(self, sweep: dict[str, Any], notebook: str) -> None:
-        """Make this the folder of `sweep`. OSError, naming it, if it cannot be written."""
+        """Make this the folder of `sweep`."""
         self.check(sweep["name"], sweep["notebook"])
+        self.clear()
+        with self._writing():
+            self.put("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
+            self.put("notebook.ipynb", notebook)
+
+    def stored(self) -> dict[str, Any]:
+        """What `claim` wrote: the sweep this folder belongs to."""
+        found = self.read_json("sweep.json")
+        if found is None:
+            refuse("out", self.url, "a folder of a sweep; this one has no sweep.json")
+        return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """An error of the disk names the folder."""
         try:
-            if self.local is not None:
-                self.local.mkdir(parents=True, exist_ok=True)
-                self.clear()
-            self.write_text("notebook.ipynb", notebook)
-            self.write_text("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
+            yield
         except OSError as error:
             raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror or error}") from error
 
-    def stored(self, required: bool = True) -> dict[str, Any] | None:
-        """What `claim` wrote: the sweep this folder belongs to. FileNotFoundError if it is no sweep's folder."""
-        try:
-            found = self.read_json("sweep.json")
-        except NotADirectoryError:
-            found = None
-        if found is None and required:
-            raise FileNotFoundError(f"{self.url!r} is no folder of a sweep: it has no sweep.json")
-        return found
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a sweep runs in a local folder, until the block or the process ends, however it ends."""
+        from lib.checkpoint.folders import alone
 
-    def _other_things(self) -> bool:
-        fs, root = self._place
-        return bool(fs.exists(root) and [p for p in fs.ls(root, detail=False) if not Path(p).name.startswith(".lock")])
-
-    def lock(self):
-        """Held while a sweep runs in a local folder, until the file is closed or the process has ended, however it ended."""
-        if self.local is None:
-            return None
-        try:
-            self.local.mkdir(parents=True, exist_ok=True)
-            file = open(self.local / ".lock", "a+")
-        except OSError as error:
-            raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip()
-            file.close()
-            refuse("out", self.url, f"a folder in which no other process runs a sweep; {holder or 'one'} does now")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        file.flush()
-        return file
+        with ExitStack() as stack:
+            if self.local is not None:
+                try:
+                    with self._writing():
+                        self.local.mkdir(parents=True, exist_ok=True)
+                        stack.enter_context(alone(self.local))
+                except Refused as error:
+                    refuse("out", self.url, error.allowed)
+            yield
 
     # A run leaves its files
 
-    def scratch(self, key: str) -> Path:
-        """A new local folder in which a run is computed: on the disk of the sweep's folder where that is local."""
-        if self.local is None:
-            return Path(tempfile.mkdtemp(prefix=f"run-{key}-"))
-        place = self.local / ".unfinished"
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{key}-", dir=place))
-        except OSError as error:
-            raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror}") from error
+    @property
+    def _temporary(self) -> Path:
+        """How the temporary folders of this sweep begin on this machine."""
+        place = tempfile.gettempdir() if len(tempfile.gettempdir()) < SHORT else "/tmp"
+        return Path(place, f"run-{hashlib.sha256(self.address.encode()).hexdigest()[:8]}-")
 
-    def publish(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
-        """Make a computed run a finished one. If another worker has finished it meanwhile, that one stays."""
-        self._publish(scratch, f"runs/{key}", "finished.json", marker, replace=False)
-        self.remove(f"failed/{key}")
-
-    def publish_failed(self, scratch: Path, key: str, marker: dict[str, Any]) -> None:
-        """Keep what a failed run has got to, in place of an earlier attempt's."""
-        self._publish(scratch, f"failed/{key}", "failed.json", marker, replace=True)
-
-    def _publish(self, scratch: Path, place: str, name: str, marker: dict[str, Any], replace: bool) -> None:
-        files = {p.relative_to(scratch).as_posix(): p.stat().st_size for p in sorted(scratch.rglob("*")) if p.is_file()}
-        text = json.dumps(marker | {"files": files}, indent=1, ensure_ascii=False) + "\n"
-        if self.local is None:
-            for file in files:
-                self._place[0].put_file(str(scratch / file), self.path(f"{place}/{file}"))
-            self._place[0].pipe_file(self.path(f"{place}/{name}"), text.encode())
-            return
-        (scratch / name).write_text(text, encoding="utf-8")
-        target = self.local / place
-        target.parent.mkdir(exist_ok=True)
-        if replace:
-            shutil.rmtree(target, ignore_errors=True)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not (target / name).exists():
-                raise
+    def scratch(self) -> tempfile.TemporaryDirectory:
+        """A new local folder in which a run is computed, for the length of a block."""
+        return tempfile.TemporaryDirectory("", self._temporary.name, self._temporary.parent, ignore_cleanup_errors=True)
 
     def clear(self) -> None:
-        """Delete what workers that were killed have left unfinished."""
-        if self.local is not None:
-            shutil.rmtree(self.local / ".unfinished", ignore_errors=True)
+        """Delete what a kill has left of the temporary folders."""
+        for path in self._temporary.parent.glob(f"{self._temporary.name}*"):
+            shutil.rmtree(path, ignore_errors=True)
 
-    def remove(self, name: str) -> None:
-        """Delete a sub-folder; nothing happens if there is none."""
+    def publish(self, source: Path, key: str, marker: dict[str, Any]) -> None:
+        """Make a computed run a finished one."""
+        self._publish(source, f"runs/{key}", "finished.json", marker)
+        self._remove(f"failed/{key}")
+
+    def publish_failed(self, source: Path, key: str, marker: dict[str, Any]) -> None:
+        """Keep what a failed run has got to, in place of an earlier attempt's."""
+        self._remove(f"failed/{key}")
+        self._publish(source, f"failed/{key}", "failed.json", marker)
+
+    def _publish(self, source: Path, place: str, name: str, marker: dict[str, Any]) -> None:
+        files = {p.relative_to(source).as_posix(): p.stat().st_size for p in sorted(source.rglob("*")) if p.is_file()}
+        for file in files:
+            self._place[0].put_file(str(source / file), self.path(f"{place}/{file}"))
+        self.put(f"{place}/{name}", json.dumps({**marker, "files": files}, indent=1, ensure_ascii=False) + "\n")
+
+    def _remove(self, name: str) -> None:
+        """Delete a sub-folder, its marker first."""
         fs, _ = self._place
+        for path in sorted(fs.find(self.path(name)), key=lambda path: not path.endswith("/failed.json")):
+            fs.rm_file(path)
         if self.local is not None:
             shutil.rmtree(self.local / name, ignore_errors=True)
-        elif fs.exists(self.path(name)):
-            fs.rm(self.path(name), recursive=True)

@@ -1,8 +1,10 @@
-"""The parameters that a notebook takes: what its cell tagged `parameters` declares, and the checks that follow from it."""
+"""The parameters that a notebook takes: what its cell tagged `parameters` declares, and the checks that follow from
+it."""
 
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from IPython.core.inputtransformer2 import TransformerManager
 
 from lib.errors import refuse
 
@@ -36,10 +39,10 @@ class Parameter:
         if wanted is float and type(value) is int:
             value = float(value)
         if self.default is not None and type(value) is not wanted:
-            hint = ""
-            if isinstance(value, str) and wanted in (int, float):
-                hint = f"; YAML reads {value} as text, write the number out" if _number(value) else ""
+            hint = "; YAML reads it as text, write a number out: 100, not 1e2" if isinstance(value, str) else ""
             refuse(self.name, value, f"a value of type {wanted.__name__}, like its default {self.default!r}{hint}")
+        if wanted is float and not math.isfinite(value):
+            refuse(self.name, value, "a finite number")
         if self.choices and value not in self.choices:
             refuse(self.name, value, "one of " + ", ".join(map(repr, self.choices)))
         if (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high):
@@ -50,15 +53,32 @@ class Parameter:
 def read_notebook(path: Path) -> nbformat.NotebookNode:
     """A notebook without its outputs, which a run replaces anyway. FileNotFoundError or ValueError, naming it."""
     if not path.exists():
-        raise FileNotFoundError(f"notebook={str(path)!r} does not exist")
+        refuse("notebook", str(path), "the path of a notebook; there is none")
     try:
         notebook = nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise ValueError(f"notebook={str(path)!r} is no notebook: {error}") from error
+        refuse("notebook", str(path), f"a notebook ({error})")
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
+
+
+def imports_of(notebook: nbformat.NotebookNode) -> list[str]:
+    """Names of all modules that a notebook's code cells import, wherever the import stands, and of what they import
+    from them."""
+    found = set()
+    for cell in notebook.cells:
+        try:
+            tree = ast.parse(TransformerManager().transform_cell(cell.source) if cell.cell_type == "code" else "")
+        except SyntaxError:  # such a cell fails when it is run
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return sorted(found)
 
 
 def declared(notebook: nbformat.NotebookNode, path: Path) -> dict[str, Parameter]:
@@ -68,14 +88,11 @@ def declared(notebook: nbformat.NotebookNode, path: Path) -> dict[str, Parameter
         try:
             default = ast.literal_eval(seen["default"])
         except (SyntaxError, ValueError) as error:
-            message = "a constant; what is computed from parameters belongs into the next cell"
-            raise ValueError(f"{path}: the default of {name}, {seen['default']}, is not {message}") from error
+            refuse(name, seen["default"], f"a constant; what is computed belongs into the next cell ({error})")
         found[name] = _parameter(name, seen["inferred_type_name"], default, seen["help"])
     if not found:
-        raise ValueError(
-            f"notebook={str(path)!r} has no parameters: tag one cell `parameters` and write there, a line for each, "
-            "`name: type = value  # help`"
-        )
+        form = "tag one cell `parameters` and write there, a line for each, `name: type = value  # help`"
+        refuse("notebook", str(path), f"one with parameters; {form}")
     return found
 
 
@@ -95,7 +112,7 @@ def _parameter(name, kind, default, help):
 def known(parameters: Mapping[str, Parameter], name: Any) -> Parameter:
     if name not in parameters:
         listed = "".join(f"\n  {p.name}: {p.type} = {p.default!r}  # {p.help}" for p in parameters.values())
-        raise ValueError(f"parameter={name!r} is not allowed: the notebook has\n{listed}".replace("\n\n", "\n"))
+        refuse("parameter", name, f"the notebook has{listed}")
     return parameters[name]
 
 
@@ -104,14 +121,6 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return text
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _end(value: float | None) -> str:

@@ -14,8 +14,8 @@
     estimate: {seconds: 20, megabytes: 3}   # of one run, for the estimate that is printed first
     record: {keep_runs: 6}               # what `make records` keeps; see lib.batch.record
 
-Everything is checked against the notebook's parameters cell before anything starts. A parameter's help may end with what is
-allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
+Everything is checked against the notebook's parameters cell before anything starts. A parameter's help may end with
+what is allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ import pandas as pd
 import yaml
 from dask.utils import parse_bytes
 
-from lib.batch.kernel import library_version
-from lib.batch.parameters import Parameter, declared, known, read_notebook
-from lib.errors import among, refuse, whole
+from lib.batch.parameters import Parameter, declared, imports_of, known, read_notebook
+from lib.errors import Refused, among, refuse, whole
+from lib.provenance import code_digest
 
 KEYS = ("notebook", "grid", "list", "fixed", "seeds", "retries", "resources", "estimate", "record")
 RESOURCES = ("cores", "gpu", "memory", "time")
 LIMIT = 3600.0  # seconds that a run may take if the sweep does not say: a lost kernel must not stop a sweep for ever
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Resources:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep. `axes` are the parameters that vary over the grid, with their values; `sets` the rows of the list
-    (one empty row if there is none); `configurations` the full parameters of each run, defaults included."""
+    """A checked sweep. `axes` are the parameters that vary over the grid, with their values; `sets` the rows of the
+    list (one empty row if there is none); `configurations` the full parameters of each run, defaults included."""
 
     name: str
     source: dict[str, Any]
@@ -74,36 +76,42 @@ class Sweep:
         """Names of the parameters in which runs differ or which the sweep sets."""
         return tuple(dict.fromkeys([*self.axes, *(name for row in self.sets for name in row)]))
 
-    def key(self, configuration: Mapping[str, Any], code: str) -> str:
+    def key(self, configuration: Mapping[str, Any]) -> str:
         """The name of a run: a hash of its configuration and of the code's version."""
-        text = json.dumps({"configuration": configuration, "code": code}, sort_keys=True)
+        text = json.dumps({"configuration": configuration, "code": self.code}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
+    def modules(self) -> list[str]:
+        """What the notebook imports."""
+        return imports_of(self.notebook)
+
+    @cached_property
     def code(self) -> str:
-        """The version of the code that a run depends on: a hash of the notebook's code and of every module of `lib` that a
-        notebook can import. What distributes the runs is left out."""
+        """The version of the code that a run depends on: a hash of the notebook's code and of its modules, with all of
+        `lib` that these import."""
         cells = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
-        return hashlib.sha256((cells + library_version()).encode()).hexdigest()[:16]
+        return hashlib.sha256((cells + code_digest(self.modules)).encode()).hexdigest()[:16]
 
 
 def load(path: str | Path) -> Sweep:
-    """The sweep in a file, checked. ValueError or OSError, naming the file and what is wrong, before any work."""
+    """The sweep in a file, checked. ValueError or OSError, naming what is wrong, before any work."""
     path = Path(path)
     try:
         source = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no valid YAML in UTF-8: {error}") from error
     try:
         return check(source, path.parent, path.stem)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Refused as error:
+        error.add_note(f"in {path}")
+        raise
 
 
 def check(source: Any, folder: Path, name: str) -> Sweep:
     """The sweep that `source` describes; its notebook is looked for in `folder`."""
     if not isinstance(source, dict):
-        raise ValueError("a sweep is a mapping with a key `notebook` and a `grid` or a `list`")
+        refuse("sweep", source, "a mapping with a key `notebook` and a `grid` or a `list`")
     for key in source:
         among("key", key, KEYS)
     if not isinstance(source.get("notebook"), str):
@@ -116,21 +124,19 @@ def check(source: Any, folder: Path, name: str) -> Sweep:
         if not isinstance(values, list) or not values:
             refuse(f"grid.{axis}", values, "a list of one value or more")
         axes[axis] = tuple(known(parameters, axis).check(value) for value in values)
-    if "seeds" in source:
-        axes["seed"] = _seeds(source["seeds"], parameters)
+    seeds = {"seed": _seeds(source["seeds"], parameters)} if "seeds" in source else {}
     sets = _sets(source.get("list"), parameters)
     fixed = {key: known(parameters, key).check(value) for key, value in fixed.items()}
-    if not axes and not source.get("list"):
+    if not axes and not seeds and not source.get("list"):
         refuse("grid", source.get("grid"), "at least one axis with values, or a `list` of parameter sets")
-    places = [("grid", axes), ("fixed", fixed), *((f"list[{k}]", row) for k, row in enumerate(sets))]
-    for (first, a), (second, b) in itertools.combinations(places[: 2 + len(sets)], 2):
-        if first.startswith("list"):
-            continue
+    named = dict.fromkeys(key for row in sets for key in row)
+    places = {"grid": axes, "seeds": seeds, "fixed": fixed, "list": named}
+    for (first, a), (second, b) in itertools.combinations(places.items(), 2):
         if both := set(a) & set(b):
             refuse(second, sorted(both), f"parameters that {first} does not set as well")
+    axes |= seeds
     # Rows of the list are completed, so that each says in full how it differs from the others.
     usual = {key: parameter.default for key, parameter in parameters.items()} | fixed
-    named = dict.fromkeys(key for row in sets for key in row)
     sets = tuple({key: row.get(key, usual[key]) for key in named} for row in sets)
     return Sweep(
         name=name,
@@ -160,12 +166,14 @@ def _seeds(seeds: Any, parameters) -> tuple[int, ...]:
     if isinstance(seeds, list) and seeds:
         return tuple(parameter.check(seed) for seed in seeds)
     count = whole("seeds", seeds, 1)
+    if count > MOST_SEEDS:
+        refuse("seeds", seeds, f"at most {MOST_SEEDS}")
     return tuple(parameter.check(parameter.default + k) for k in range(count))
 
 
 def _configurations(usual, axes, sets) -> tuple[dict[str, Any], ...]:
-    """The full parameters of every run, in the order of the list and then of the grid; two equal ones are an error. `usual` are the
-    values of parameters that the sweep does not vary."""
+    """The full parameters of every run, in the order of the list and then of the grid; two equal ones are an error.
+    `usual` are the values of parameters that the sweep does not vary."""
     found, seen = [], set()
     for row in sets:
         for values in itertools.product(*axes.values()):
@@ -173,7 +181,7 @@ def _configurations(usual, axes, sets) -> tuple[dict[str, Any], ...]:
             configuration = usual | chosen
             text = json.dumps(configuration, sort_keys=True)
             if text in seen:
-                raise ValueError(f"two runs would have the same configuration; one of them sets {chosen}. Name it once")
+                refuse("configuration", chosen, "named once; two runs would have it")
             seen.add(text)
             found.append(configuration)
     return tuple(found)
@@ -184,23 +192,27 @@ def _resources(given) -> Resources:
         among("resources", name, RESOURCES)
     memory, time = given.get("memory", 0), given.get("time", LIMIT)
     try:
-        memory = parse_bytes(memory)
-    except (ValueError, TypeError, AttributeError):
-        refuse("resources.memory", memory, 'bytes, or a text such as "2 GB"')
+        size = parse_bytes(memory)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        size = -1
+    if size != 0 and not 1e6 <= size < 1e18:
+        refuse("resources.memory", memory, 'a text such as "2 GB", bytes from a million on, or 0 for no limit')
     try:
-        time = float(pd.Timedelta(time, unit=None if isinstance(time, str) else "s").total_seconds())
-    except (ValueError, TypeError):
-        refuse("resources.time", time, 'seconds, or a text such as "10 min"')
-    if memory < 0 or not time > 0:
-        refuse("resources", given, "memory of 0 (no limit) or more and a time above 0")
+        if isinstance(time, bool) or (isinstance(time, str) and time.strip()[-1:].isdigit()):
+            raise ValueError("a text without a unit")
+        seconds = pd.Timedelta(time, unit=None if isinstance(time, str) else "s").total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        seconds = -1
+    if not seconds > 0:
+        refuse("resources.time", time, 'seconds above 0, or a text such as "10 min"')
     cores = whole("resources.cores", given.get("cores", 1), 1)
-    return Resources(cores, whole("resources.gpu", given.get("gpu", 0), 0), int(memory), time)
+    return Resources(cores, whole("resources.gpu", given.get("gpu", 0), 0), int(size), seconds)
 
 
 def _estimate(given) -> dict[str, float]:
     for name, value in given.items():
         among("estimate", name, ("seconds", "megabytes"))
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
             refuse(f"estimate.{name}", value, "a number of one run, at least 0")
     return {name: float(value) for name, value in given.items()}
 

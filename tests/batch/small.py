@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import yaml
 
 from lib.batch import load, plan, run
@@ -14,7 +16,11 @@ from lib.batch.drive import Progress
 from lib.batch.folder import Folder
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMETERS = "x: int = 1  # a number [0 .. 1000]\nname: str = 'a'  # a letter [a | b | c]\nrate: float = 0.5  # a share\nseed: int = 7  # seed"
+PARAMETERS = """\
+x: int = 1  # a number [0 .. 1000]
+name: str = 'a'  # a letter [a | b | c]
+rate: float = 0.5  # a share
+seed: int = 7  # seed"""
 # Leaves a small data set without importing anything heavy but xarray.
 LEAVE = """\
 import numpy as np
@@ -24,10 +30,18 @@ from lib import records
 values = x + np.arange(6.0).reshape(1, 2, 3)
 data = xr.Dataset(
     {"score": (("regime", "generation", "run"), values), "real_share": (("regime", "generation"), values[..., 0] / 10)},
-    {"regime": [f"R{x % 2}"], "generation": [1, 2], "run": [0, 1, 2]},
+    {"regime": [f"R{x % 2}"], "family": ("regime", ["R"]), "generation": [1, 2], "run": [0, 1, 2]},
     {"world": "toy", "x": x},
 )
-records.leave_run({"main": data}, notes={"x": x})"""
+interval = {"estimate": x, "low": x - 0.5, "high": x + 0.5, "level": 0.99}
+verdict = "supported" if x > 2 else "not supported"
+finding = {"id": "toy", "verdict": verdict, "measured": f"an effect of {x}", "interval": interval}
+records.leave_run({"main": data}, findings=[finding], notes={"x": x})"""
+
+
+def gate(place, after=0):
+    """A cell that waits until there is a file `go`, in runs whose x is larger than `after`."""
+    return f"import pathlib, time\nwhile x > {after} and not pathlib.Path('{place}/go').exists(): time.sleep(0.05)"
 
 
 def notebook(path, *cells, parameters=PARAMETERS):
@@ -55,28 +69,27 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
-def command(*words, cwd=None, **more):
+def command(*words, **settings):
     """Run `python -m lib.batch WORDS` and return what it did."""
-    return subprocess.run(
-        [sys.executable, "-m", "lib.batch", *map(str, words)],
-        env=environment(**more), capture_output=True, text=True, timeout=280, cwd=cwd,
-    )  # fmt: skip
+    settings = {"env": environment()} | settings
+    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=280, **settings)
+
+
+def start(*words):
+    """Start `python -m lib.batch WORDS` in a process group of its own."""
+    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(line, env=environment(), start_new_session=True, **pipes)
 
 
 def here(path, out, client, rerun_failed=False):
-    """Run a sweep on a cluster that exists. Returns how many runs are finished, how many failed, and the lines of progress."""
+    """Run a sweep on a cluster that exists. Returns how many runs are finished, how many failed, and the lines of
+    progress."""
     lines = []
     work = plan(load(path), str(out), rerun_failed)
     finished, failed = run(work, client=client, progress=Progress(len(work.missing), show=lines.append))
     return finished, failed, "\n".join(lines)
-
-
-def start(*words, **more):
-    """Start `python -m lib.batch WORDS` in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lib.batch", *map(str, words)],
-        env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
 
 
 def markers(out):
@@ -86,14 +99,77 @@ def markers(out):
 
 def parameters_of(out, part="runs"):
     """The parameters of the runs in a part of a local folder, by key."""
-    found = {}
-    for path in Path(out).glob(f"{part}/*/config.json"):
-        found[path.parent.name] = json.loads(path.read_text())["configuration"]
+    paths = Path(out).glob(f"{part}/*/config.json")
+    return {path.parent.name: json.loads(path.read_text())["configuration"] for path in paths}
+
+
+def leftovers(out):
+    """Temporary folders of a sweep."""
+    own = Folder(str(out))._temporary
+    return list(own.parent.glob(f"{own.name}*"))
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.05)
+
+
+def family(pid):
+    """A process and everything below it."""
+    try:
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kernels(pid):
+    """Kernels that run below a driver."""
+    found = []
+    for process in family(pid):
+        try:
+            if "ipykernel_launcher" in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            pass
     return found
 
 
-def trivial(task):
-    """In place of `lib.batch.runner.execute`: leave the folder of a run, with nothing in it but its marker."""
+def gone(processes):
+    return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def instant(task):
+    """In place of `lib.batch.runner.execute`: what a run of LEAVE would, without a kernel."""
     folder = Folder(task.folder)
-    folder.publish(folder.scratch(task.key), task.key, {"key": task.key, "seconds": 0.0, "cell_seconds": 0.0})
-    return {"key": task.key}
+    with folder.scratch() as scratch:
+        run = Path(scratch, "run")
+        (run / "results").mkdir(parents=True)
+        os.environ["LIB_RUN"] = str(run / "results")
+        exec(LEAVE, dict(task.configuration))
+        about = dict.fromkeys(("commit", "changed", "device", "cores", "python", "versions", "date"), "")
+        (run / "config.json").write_text(json.dumps({"configuration": task.configuration, "provenance": about}))
+        (run / "run.ipynb").write_text("{}")
+        folder.publish(run, task.key, {"key": task.key, "started": time.time(), "seconds": 1.0, "cell_seconds": 1.0})
+
+
+def marked(task):
+    """The least that a run can leave."""
+    folder = Folder(task.folder)
+    with folder.scratch() as scratch:
+        folder.publish(Path(scratch), task.key, {"key": task.key, "started": time.time(), "seconds": 0.0})
+
+
+def gated(task):
+    """The first run of a sweep waits for a file, the others do not."""
+    while task.configuration["x"] == 1 and not Path(task.folder, "go").exists():
+        time.sleep(0.02)
+    marked(task)
+
+
+def meeting(task):
+    """A run that ends when another one runs beside it."""
+    Path(task.folder, f"here-{task.key}").touch()
+    wait_for(lambda: len(list(Path(task.folder).glob("here-*"))) == 2)
+    marked(task)

@@ -1,6 +1,6 @@
 """The sweeps under book/sweeps: they are valid, and their notebooks do what they say at a small size."""
 
-import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,25 +14,9 @@ import yaml
 
 from lib import batch, theory
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace
-from tests.batch.small import ROOT, environment, here, markers
+from tests.batch.small import ROOT, environment
 
 SWEEPS = sorted((ROOT / "book" / "sweeps").glob("*.yaml"))
-# Small enough for a test: what replaces the sweep's grid and the notebook's sizes.
-SMALL = {
-    "gaussian-grid": {
-        "grid": {"dimension": [1, 3], "n": [10], "estimator": ["mle", "unbiased"]},
-        "fixed": {"generations": 4, "runs": 200, "megabytes": 1},
-    },
-    "kde-grid": {
-        "grid": {"shape": ["moons"], "bandwidth": [0.1, 0.5]},
-        "fixed": {"generations": 3, "runs": 4, "n": 20},
-    },
-    "regression-grid": {
-        "grid": {"design": ["fixed", "fresh"]},
-        "fixed": {"generations": 4, "runs": 200, "dimension": 2, "n": 20},
-    },
-    "language-size": {"grid": {"size": ["llama-1M", "laptop"]}, "fixed": {"passes": 1, "blocks": 160, "batch": 4}},
-}
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=[path.stem for path in SWEEPS])
@@ -47,24 +31,27 @@ def test_a_lean_notebook_has_the_form_of_one(path):
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
     assert "records.leave_run(" in code[-1].source
-    assert not any(line.startswith(("for t in", "while ")) for cell in code for line in cell.source.splitlines())
     users = [p for p in SWEEPS if yaml.safe_load(p.read_text())["notebook"] == path.name]
     assert users, "no sweep runs it"
     assert all(parameter.help for parameter in batch.load(users[0]).parameters.values())
 
 
-def small(tmp_path, client, name):
-    """Run a shipped sweep at the size of a test. Returns its collected data set."""
-    source = yaml.safe_load((ROOT / "book" / "sweeps" / f"{name}.yaml").read_text()) | SMALL[name]
-    source["notebook"] = str(ROOT / "book" / "sweeps" / source["notebook"])
-    (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(source, sort_keys=False))
-    finished, failed, lines = here(tmp_path / f"{name}.yaml", tmp_path / "out", client)
-    assert failed == 0 and finished == len(markers(tmp_path / "out")), lines
-    names = batch.collect(str(tmp_path / "out"))
-    (group,) = json.loads((tmp_path / "out" / names["json"]).read_text())["groups"]
-    return xr.load_dataset(tmp_path / "out" / names["nc"], group=group, engine="h5netcdf")
+def found(tmp_path, name, **parameters):
+    """What a shipped notebook leaves with these parameters, its cells executed in this process."""
+    cells = nbformat.read(ROOT / "book" / "sweeps" / f"{name}.ipynb", as_version=4).cells
+    values = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "LIB_RUN", str(tmp_path))
+        patch.setattr("matplotlib.pyplot.show", lambda: None)
+        for cell in cells:
+            if cell.cell_type == "code":
+                exec(cell.source, values)
+                if "parameters" in cell.metadata.get("tags", []):
+                    assert set(parameters) <= set(values)
+                    values |= parameters
+    (group,) = xr.open_datatree(tmp_path / "data.nc", engine="h5netcdf").children
+    return xr.load_dataset(tmp_path / "data.nc", group=group, engine="h5netcdf")
 
 
 def z_score(values, law):
@@ -73,85 +60,61 @@ def z_score(values, law):
     return np.abs((values.mean("run") - law) / error).values
 
 
-def test_the_gaussian_grid_follows_the_exact_laws(tmp_path, client):
-    """Two-sided, 4 cells × 5 regimes × 4 generations × 2 scores = 160 comparisons, each allowed 4.8 standard errors: under
-    normality a false alarm in 3 of 10 000 such tests; the means of 200 skewed runs are a little wider."""
-    data = small(tmp_path, client, "gaussian-grid")
-    assert data["trace_ratio"].dims == ("dimension", "n", "estimator", "regime", "generation", "run")
-    assert data.sizes["regime"] == 8
-    for d in (1, 3):
-        for estimator in ("mle", "unbiased"):
-            cell = data.sel(dimension=d, n=10, estimator=estimator)
-            for regime in (Replace(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()):
-                own = cell.sel(regime=str(regime))
-                variance = theory.expected_variance(regime, 10, 4, estimator)
-                error = d * theory.expected_error(regime, 10, 4, estimator)
-                assert z_score(own["trace_ratio"], variance).max() < 4.8
-                assert z_score(own["squared_mean_error"], error).max() < 4.8
+@pytest.mark.parametrize("estimator", ["mle", "unbiased"])
+@pytest.mark.parametrize("d", [1, 3])
+def test_the_gaussian_grid_follows_the_exact_laws(tmp_path, d, estimator):
+    """Two-sided, 4 cells × 5 regimes × 4 generations × 2 scores = 160 comparisons, each allowed 4.8 standard errors:
+    under normality a false alarm in 3 of 10 000 such tests; the means of 200 skewed runs are a little wider."""
+    sizes = {"generations": 4, "runs": 200, "megabytes": 1, "n": 10}
+    data = found(tmp_path, "gaussian-grid", dimension=d, estimator=estimator, **sizes)
+    assert data["trace_ratio"].dims == ("regime", "generation", "run") and data.sizes["regime"] == 8
+    for regime in (Replace(), Accumulate(), AccumulateSubsample(), Keep(0.1), RealOnly()):
+        own = data.sel(regime=str(regime))
+        variance = theory.expected_variance(regime, 10, 4, estimator)
+        error = d * theory.expected_error(regime, 10, 4, estimator)
+        assert z_score(own["trace_ratio"], variance).max() < 4.8
+        assert z_score(own["squared_mean_error"], error).max() < 4.8
 
 
-def test_the_regression_grid_follows_the_exact_laws(tmp_path, client):
+@pytest.mark.parametrize("design", ["fixed", "fresh"])
+def test_the_regression_grid_follows_the_exact_laws(tmp_path, design):
     """2 designs × 3 regimes × 4 generations = 24 comparisons at 4.8 standard errors."""
-    data = small(tmp_path, client, "regression-grid")
-    for design in ("fixed", "fresh"):
-        for regime in (Replace(), Accumulate(), RealOnly()):
-            law = theory.regression.expected_excess_risk(regime, 20, 4, 2, design=design)
-            assert z_score(data["excess_risk"].sel(design=design, regime=str(regime)), law).max() < 4.8
+    data = found(tmp_path, "regression-grid", design=design, generations=4, runs=200, dimension=2, n=20)
+    for regime in (Replace(), Accumulate(), RealOnly()):
+        law = theory.regression.expected_excess_risk(regime, 20, 4, 2, design=design)
+        assert z_score(data["excess_risk"].sel(regime=str(regime)), law).max() < 4.8
 
 
-def test_the_kde_grid_scores_every_regime(tmp_path, client):
-    data = small(tmp_path, client, "kde-grid")
-    assert data["test_nll"].dims == ("shape", "bandwidth", "regime", "generation", "run")
+def test_the_kde_grid_scores_every_regime(tmp_path):
+    data = found(tmp_path, "kde-grid", shape="moons", bandwidth=0.1, generations=3, runs=4, n=20)
     assert np.isfinite(data["test_nll"]).all() and data.sizes["regime"] == 4
     first = data["test_nll"].isel(generation=0)
     assert (first == first.isel(regime=0)).all(), "generation 1 is shared by the regimes"
 
 
-def test_the_sizes_are_compared_on_one_validation_part(tmp_path, client):
-    data = small(tmp_path, client, "language-size")
-    assert data["validation_loss"].dims == ("size",) and (data["steps"] == 40).all()
-    assert data["parameters"].sel(size="llama-1M") > 3 * data["parameters"].sel(size="laptop")
+def test_a_size_is_fitted_once_and_judged_on_the_validation_part(tmp_path):
+    data = found(tmp_path, "language-size", size="laptop", passes=1, blocks=160, batch=4)
     # Better than a guess among all tokens, and worse than a model of the whole text.
-    assert ((data["validation_loss"] > 2.5) & (data["validation_loss"] < np.log(512))).all()
+    assert 2.5 < data["validation_loss"] < np.log(512) and data["steps"] == 40
 
 
 def test_make_records_refuses_what_it_does_not_know():
     words = [sys.executable, "book/make.py", "records", "unheard-of"]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.returncode != 0 and "No such sweep: unheard-of" in done.stderr and "gaussian-grid" in done.stderr
+    assert done.returncode != 0 and "unheard-of" in done.stderr and "gaussian-grid" in done.stderr
 
 
-def test_records_travel_with_the_installed_package(tmp_path):
-    """On Colab there is no checkout: what `make records` has kept is found in the package itself."""
-    ignored = shutil.ignore_patterns("__pycache__", "results")
-    shutil.copytree(ROOT / "lib", tmp_path / "lib", symlinks=True, ignore=ignored)
+def test_what_is_stored_travels_with_the_installed_package(tmp_path):
+    """On Colab there is no checkout: records, the explorer's code and the report's notebook are in the package
+    itself."""
+    shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    kept = tmp_path / "book" / "records"
-    kept.mkdir(parents=True)
-    xr.Dataset({"score": ("x", [1.0])}).to_netcdf(kept / "small.nc", group="main", engine="h5netcdf")
-    (kept / "small.json").write_text('{"groups": ["main"], "runs": 1}')
-    words = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "-w",
-        "out",
-        ".",
-    ]
-    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "lib" / "stored" / "sweeps" / "small.json").write_text('{"groups": [], "runs": 1}')
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", "out", "."]
+    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, capture_output=True)
     (wheel,) = (tmp_path / "out").glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
-        assert "lib/chapter/engine.js" in packed.namelist()
-        packed.extractall(tmp_path / "site")
-    program = "from lib import records; found = records.record('small'); print(found.data['main'].score.item(), records.__file__)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path / "out", env=environment(PYTHONPATH=str(tmp_path / "site")),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.split() == ["1.0", str(tmp_path / "site" / "lib" / "records.py")]
+        names = set(packed.namelist())
+    assert {"lib/batch/report.ipynb", "lib/stored/sweeps/small.json"} <= names
+    assert {f"lib/chapter/{path.name}" for path in (ROOT / "lib" / "chapter").glob("*.js")} <= names
