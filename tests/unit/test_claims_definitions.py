@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import ledger
 from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
 from lib.ledger.definitions import DEFINITIONS
+
+from .judging import verdict
 
 NAMES = [d.id for d in DEFINITIONS]
 
@@ -48,10 +49,10 @@ NONE = dict.fromkeys(NAMES, 0)
     ],
 )
 def test_answers_give_verdicts(claim, accumulate, replace, expected):
-    assert ledger.judge(10, answers(accumulate, replace))[claim].verdict == expected
+    assert verdict(10, claim, answers(accumulate, replace)) == expected
 
 
 def test_fewer_cases_than_under_replace_are_a_limit():
     data = answers({"divergence": 0}, {"divergence": 1})
     data["answers"]["answer"][0, NAMES.index("divergence")] = 1
-    assert ledger.judge(10, data)["schaeffer-risk"].verdict == LIMITED
+    assert verdict(10, "schaeffer-risk", data) == LIMITED

@@ -8,6 +8,8 @@ from lib import ledger, theory
 from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
 from lib.regimes import Accumulate
 
+from .judging import verdict
+
 RUNS, N, T = 24, 200, 20
 SETTINGS = ("moons 0.1", "moons 0.5", "swiss_roll scott")
 
@@ -131,7 +133,7 @@ def test_verdicts_on_what_the_chapter_finds():
     ],
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
-    assert verdicts(**change)[claim] == expected
+    assert verdict(4, claim, results(**change)) == expected
 
 
 def test_a_rare_mode_that_fades_in_half_of_the_runs_is_a_limit():

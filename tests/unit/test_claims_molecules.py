@@ -7,6 +7,8 @@ import xarray as xr
 from lib import ledger
 from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
 
+from .judging import verdict
+
 RUNS, T = 6, 6
 REGIMES = ("Replace", "ReplaceGrown", "Accumulate", "Keep(0.1)", "RealOnly", "RealOnly(refit)")
 
@@ -60,7 +62,7 @@ def test_verdicts_on_what_the_chapter_finds():
     ],
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
-    assert verdicts(**change)[claim] == expected
+    assert verdict(9, claim, results(**change)) == expected
 
 
 def test_too_few_runs_decide_nothing():

@@ -11,6 +11,8 @@ from lib.ledger import LIMITED, NOT_SUPPORTED, SUPPORTED
 from lib.regimes import Accumulate, Replace, ReplaceGrown
 from lib.theory import regression as laws
 
+from .judging import verdict
+
 RUNS, D, N, T = 400, 10, 111, 40
 SHAPES = [(2, 10, "fixed"), (2, 10, "fresh"), (20, 210, "fresh")]
 
@@ -113,7 +115,7 @@ GROWING, FLAT = {"fixed": least_squares("fixed", Accumulate=t)}, np.ones(T)
     ],
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
-    assert verdicts(**change)[claim] == expected
+    assert verdict(5, claim, results(**change)) == expected
 
 
 def test_no_collapse_without_limits_takes_an_error_that_does_not_rise_and_a_signal_that_stays():

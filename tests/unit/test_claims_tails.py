@@ -1,5 +1,7 @@
 """Chapter 3's verdicts follow from the numbers: what the theory has, and numbers that turn each of them."""
 
+import functools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,8 @@ from lib.ledger import LIMITED, NOT_SUPPORTED, SUPPORTED
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
 from lib.worlds.discrete import Discrete
+
+from .judging import verdict
 
 BOTH = [Replace(), Accumulate()]
 RUNS = 12
@@ -71,8 +75,13 @@ def tail():
     return data.assign(truth=("state", world.probabilities))
 
 
+@functools.cache
+def usual():
+    return {"chain": chain(), "tail": tail(), "words": words(), "later": later(), "far": far()}
+
+
 def results(**change):
-    return {"chain": chain(), "tail": tail(), "words": words(), "later": later(), "far": far()} | change
+    return usual() | change
 
 
 def verdicts(**change):
@@ -93,20 +102,20 @@ def test_verdicts_when_everything_is_as_the_theory_has_it():
 
 @pytest.mark.parametrize("generations", [20, 60, 200])
 def test_verdicts_on_the_chain_do_not_hang_on_its_length(generations):
-    found = verdicts(chain=chain(generations=generations))
-    assert found["nature-absorbed"] == found["nature-one-minus-q"] == SUPPORTED
+    changed = results(chain=chain(generations=generations))
+    assert verdict(3, "nature-absorbed", changed) == verdict(3, "nature-one-minus-q", changed) == SUPPORTED
 
 
 def test_a_chain_that_keeps_its_states_refutes_its_laws():
     kept = chain({"Replace": Accumulate(), "Accumulate": Accumulate()})
-    found = verdicts(chain=kept)
-    assert found["nature-absorbed"] == found["nature-one-minus-q"] == NOT_SUPPORTED
+    changed = results(chain=kept)
+    assert verdict(3, "nature-absorbed", changed) == verdict(3, "nature-one-minus-q", changed) == NOT_SUPPORTED
 
 
 def test_tails_that_go_with_the_rest_are_not_first():
-    data = tail()
+    data = usual()["tail"]
     turned = data.assign(truth=("state", data["truth"].values[::-1]))
-    assert verdicts(tail=turned)["nature-tails-first"] == NOT_SUPPORTED
+    assert verdict(3, "nature-tails-first", results(tail=turned)) == NOT_SUPPORTED
 
 
 @pytest.mark.parametrize(
@@ -122,8 +131,8 @@ def test_tails_that_go_with_the_rest_are_not_first():
     ],
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
-    assert verdicts(words=words(**change))[claim] == expected
+    assert verdict(3, claim, results(words=words(**change))) == expected
 
 
 def test_a_grown_set_that_closes_little_of_the_gap_in_the_end_is_no_remedy():
-    assert verdicts(later=later(grown=0.6))["colm-size-tails"] == SUPPORTED
+    assert verdict(3, "colm-size-tails", results(later=later(grown=0.6))) == SUPPORTED

@@ -9,6 +9,8 @@ from lib import theory
 from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
 from lib.regimes import Accumulate, FreshReal, Replace
 
+from .judging import verdict
+
 N = 10**12
 RUNS = 200
 INFLOW, FRESH = "Accumulate(0.1 fresh)", "FreshReal(0.1)"
@@ -135,7 +137,7 @@ def test_what_is_not_testable_says_what_was_measured():
     ],
 )
 def test_other_numbers_give_other_verdicts(claim, change, expected):
-    assert verdicts(**change)[claim] == expected
+    assert verdict(12, claim, results(**change)) == expected
 
 
 def test_nothing_breaks_the_table_of_claims():

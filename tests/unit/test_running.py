@@ -150,11 +150,6 @@ def test_a_chapter_without_results_claims_nothing(results):
     assert notebook.expected(3, gpu=False) == ["Expected time: not measured yet."]
 
 
-def test_every_chapter_has_a_ratio_or_trains_networks(root):
-    numbers = {int(path.stem.split("-")[0]) for path in (root / "notebooks").glob("*.ipynb")}
-    assert numbers - set(notebook.PAPER_TIMES) <= {6, 7, 8, 9}
-
-
 def test_on_colab_a_chapter_that_trains_says_how_to_keep_what_is_finished(monkeypatch, tmp_path):
     monkeypatch.delenv(checkpoint.VARIABLE, raising=False)
     assert notebook.kept_line(6) == []
