@@ -1,7 +1,7 @@
 """The truth of the molecules and the sampler of the diffusion model against laws.
 
-Seeds were fixed before the first look. Every comparison allows four standard errors: a false-alarm rate of 6·10⁻⁵ each, eight of them
-in all.
+Seeds were fixed before the first look. Every comparison allows four standard errors: a false-alarm rate of 6·10⁻⁵ each,
+eight of them in all.
 """
 
 import numpy as np
@@ -72,7 +72,8 @@ def test_mirror_images_are_equally_frequent_in_chains(butane):
 
 
 def mixture_denoiser(covariances, shares):
-    """E[x | y] for a mixture of centred normal conformers, exactly: each component's best guess, weighted by its posterior."""
+    """E[x | y] for a mixture of centred normal conformers, exactly: each component's best guess, weighted by its
+    posterior."""
     covariances = [torch.from_numpy(c) for c in covariances]
     n = len(covariances[0])
     centring = torch.eye(n, dtype=torch.float64) - 1 / n
@@ -93,7 +94,8 @@ def mixture_denoiser(covariances, shares):
 
 @pytest.mark.parametrize("share", [0.5, 0.2])
 def test_sampler_recovers_a_known_mixture(share):
-    # Small and large chains; with the exact denoiser in place of a network, the sampler alone is at fault for what is missing.
+    # Small and large chains; with the exact denoiser in place of a network, the sampler alone is at fault for what is
+    # missing.
     small, large = chain_covariance(5, 0.25), chain_covariance(5, 1.6)
     unit = (share * np.trace(small) + (1 - share) * np.trace(large)) / 4  # variance per coordinate
     small, large = small / unit, large / unit

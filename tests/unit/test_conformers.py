@@ -1,4 +1,5 @@
-"""The world of molecules: its symmetries, its error against an analytic optimum, its sampler, its scores and its errors."""
+"""The world of molecules: its symmetries, its error against an analytic optimum, its sampler, its scores and its
+errors."""
 
 import dataclasses
 import math
@@ -18,8 +19,8 @@ from lib.worlds.molecules.scores import torsion_angles
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = Conformers(
-    conformers=300, hidden=12, blocks=1, steps=30, batch=16, sampler_steps=4, score_samples=24, energies=4, references=10, shown=3,
-    device="cpu",
+    conformers=300, hidden=12, blocks=1, steps=30, batch=16, sampler_steps=4, score_samples=24, energies=4, references=10,
+    shown=3, device="cpu",
 )  # fmt: skip
 SAMPLE_SCORES = tuple(name for name in Conformers.scores if name != "denoising_error")
 
@@ -50,7 +51,8 @@ def denoised(weights, noisy, sigma):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Two runs on alanine dipeptide's heavy atoms as ETKDG places them, trained for a moment: weights far from where they start."""
+    """Two runs on alanine dipeptide's heavy atoms as ETKDG places them, trained for a moment: weights far from where
+    they start."""
     found = molecules.molecule("alanine dipeptide")
     rows = molecules._embedded(found.name, found.full, 80)[:, :10].reshape(2, 40, 10, 3)
     return tensors(dataclasses.replace(TINY, steps=60).fit(part(rows), stream(1)).model), rows[0]
@@ -149,13 +151,14 @@ def test_samples_of_a_chain_have_its_covariance(chain):
     values = world.sample(model, 3000, None, stream(15)).values
     np.testing.assert_allclose(values.mean(axis=2), 0, atol=1e-4)
     found = np.einsum("rsax,rsbx->rab", values, values) / (3 * values.shape[1])
-    # 9000 coordinates a run: standard errors of an entry are below 1.5% of the largest variance. Five of them, for the sample and
-    # the training set together, and half a percent for what training leaves.
+    # 9000 coordinates a run: standard errors of an entry are below 1.5% of the largest variance. Five of them, for the
+    # sample and the training set together, and half a percent for what training leaves.
     np.testing.assert_allclose(found, np.broadcast_to(covariance, found.shape), atol=0.08 * covariance.max())
 
 
 def bent(torsions, rng):
-    """Four-atom chains with these torsion angles (degrees), bonds of 1.5 Å and right angles, atoms blurred by 0.03 Å."""
+    """Four-atom chains with these torsion angles (degrees), bonds of 1.5 Å and right angles, atoms blurred by 0.03
+    Å."""
     angle = np.radians(torsions)
     rows = np.zeros((*angle.shape, 4, 3))
     rows[..., 0, :] = 0, 1.5, 0
@@ -173,8 +176,8 @@ def test_model_recovers_a_known_mixture_of_shapes():
     world = Conformers(steps=500, device="cpu")
     model = world.fit(part(bent(torsions, stream(19))), stream(20)).model
     found = np.abs(torsion_angles(world.sample(model, 2000, None, stream(21)).values, np.arange(4)[None])[..., 0])
-    # Standard errors of a share are 0.010 for the samples and 0.010 for the training set: three runs at once are within five
-    # of both together, 0.07, which also is what is left to the network.
+    # Standard errors of a share are 0.010 for the samples and 0.010 for the training set: three runs at once are within
+    # five of both together, 0.07, which also is what is left to the network.
     np.testing.assert_allclose((found < 120).mean(axis=1), share, atol=0.07)
     low = np.where(found < 120, found, np.nan)
     np.testing.assert_allclose(np.nanmedian(low, axis=1), 60, atol=5)
@@ -280,12 +283,12 @@ def test_samples_that_are_not_finite_are_an_error():
     [
         ("molecule", "C((", "RDKit cannot parse"),
         ("conformers", 0, "at least 1"),
-        ("temperature", -1.0, "positive"),
+        ("temperature", -1.0, "above 0"),
         ("hidden", 2.5, "whole number"),
         ("blocks", 0, "at least 1"),
         ("steps", 0, "at least 1"),
         ("batch", -1, "at least 1"),
-        ("rate", math.nan, "positive"),
+        ("rate", math.nan, "above 0"),
         ("sampler_steps", 1, "at least 2"),
         ("score_samples", 19, "at least 20"),
         ("energies", 0, "at least 1"),

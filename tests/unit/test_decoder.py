@@ -1,4 +1,5 @@
-"""The decoders: their arithmetic against transformers, their cache against the full pass, their draws against their probabilities."""
+"""The decoders: their arithmetic against transformers, their cache against the full pass, their draws against their
+probabilities."""
 
 import numpy as np
 import pytest
@@ -97,7 +98,8 @@ def test_parameters_are_counted_without_making_them():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sampled_tokens_have_the_probabilities_of_the_model(family):
-    """Second tokens after one fixed token: chi-square over the vocabulary, 40 000 draws; false alarm 10⁻⁴, seed fixed beforehand."""
+    """Second tokens after one fixed token: chi-square over the vocabulary, 40 000 draws; false alarm 10⁻⁴, seed fixed
+    beforehand."""
     network = made(family, std=0.05)
     uniforms = torch.from_numpy(np.random.default_rng(20240724).random((40_000, 1), dtype=np.float32))
     drawn = decoder.sample(network, torch.full((40_000, 1), 4), 1, uniforms)[:, 0].numpy()
@@ -109,7 +111,8 @@ def test_sampled_tokens_have_the_probabilities_of_the_model(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_whole_sequences_have_the_probabilities_of_the_model(family):
-    """−ln P of sampled sequences, scored by a full pass, has the mean that the model's entropies say. |z| < 4: false alarm 6·10⁻⁵."""
+    """−ln P of sampled sequences, scored by a full pass, has the mean that the model's entropies say. |z| < 4: false
+    alarm 6·10⁻⁵."""
     network = made(family, std=0.1)
     uniforms = torch.from_numpy(np.random.default_rng(20240725).random((5000, 11), dtype=np.float32))
     begin = torch.full((5000, 1), 2)

@@ -76,7 +76,8 @@ def test_conformers_are_centred_in_two_parts_and_cannot_be_changed(butane):
         with pytest.raises(ValueError, match="read-only"):
             part[0] = 0
     rows = np.concatenate([butane.train, butane.test]).reshape(-1, 12)
-    # A chain that refused every move between two conformers would repeat one; rounds are many enough that hardly any does.
+    # A chain that refused every move between two conformers would repeat one; rounds are many enough that hardly any
+    # does.
     assert len(np.unique(rows, axis=0)) == len(rows)
 
 
@@ -118,7 +119,8 @@ def test_conformers_are_found_again_in_the_store(butane, fresh, tmp_path, monkey
 
 
 def test_gradient_is_that_of_the_energy_at_every_call():
-    # RDKit's own gradient is that of earlier positions in part from the second call on, unless it is told to start afresh.
+    # RDKit's own gradient is that of earlier positions in part from the second call on, unless it is told to start
+    # afresh.
     full = molecule("butane").full
     field, start = ForceField(full), molecules._embedded("butane", full, 1)
     for k in range(3):

@@ -37,7 +37,8 @@ def stream(key=0):
 
 
 def reference(blocks, order, smoothing):
-    """P(token | history) by dictionaries and the formulas of Chen and Goodman, for one run; nothing shared with the code."""
+    """P(token | history) by dictionaries and the formulas of Chen and Goodman, for one run; nothing shared with the
+    code."""
     counts = [Counter() for _ in range(order + 1)]
     before = [defaultdict(set) for _ in range(order + 1)]
     for block in blocks.tolist():
@@ -143,7 +144,8 @@ def test_witten_bell_by_hand():
 
 
 def test_kneser_ney_by_hand():
-    # One run, two blocks: a a b | c a b. Bigrams aa 1, ab 2, ca 1: D = 2 / (2 + 2·1) = ½. Before a: a and c; before b: a.
+    # One run, two blocks: a a b | c a b. Bigrams aa 1, ab 2, ca 1: D = 2 / (2 + 2·1) = ½. Before a: a and c; before b:
+    # a.
     model = counted(np.array([[[0, 0, 1], [2, 0, 1]]]), 2, 4, "kneser-ney")
     # Unigrams by what is before them: a 2, b 1, of 3; D = 1 / (1 + 2·1) = 1/3, two types.
     lower = np.array([2 - 1 / 3, 1 - 1 / 3, 0, 0]) / 3 + (1 / 3) * (2 / 3) / 4

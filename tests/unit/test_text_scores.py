@@ -92,8 +92,8 @@ def test_zipf_exponent_of_known_laws(a):
     p = ks**-a / (ks**-a).sum()
     spread = math.sqrt((p * np.log(ks) ** 2).sum() - (p * np.log(ks)).sum() ** 2)
     error = (1 / (a - 1)) ** 2 / (math.sqrt(words) * spread)
-    # Mean of 20 runs within 4.5 of its standard errors, three tests: false-alarm rate 2e-5. The bias of the estimate is of
-    # order 1/words, below 1% of that.
+    # Mean of 20 runs within 4.5 of its standard errors, three tests: false-alarm rate 2e-5. The bias of the estimate is
+    # of order 1/words, below 1% of that.
     assert abs(s.mean() - 1 / (a - 1)) < 4.5 * error / math.sqrt(runs)
     assert 0.5 < s.std() / error < 1.7  # chi-square with 19 degrees of freedom outside: rate below 1e-3
 
@@ -102,7 +102,8 @@ def test_zipf_exponent_of_known_laws(a):
 @pytest.mark.parametrize(("s", "tokens"), [(1.0, 41000), (1.2, 41000), (1.5, 41000), (1.0, 400000)])
 def test_zipf_exponent_of_tokens(s, tokens):
     # Tokens drawn from ranks r^(−s): frequencies are known with counting noise, which for f ≥ 5 costs less than a tenth
-    # of s, always on the low side (measured 2 to 9%); its own spread is below 2% and the bounds are wider by ten of them.
+    # of s, always on the low side (measured 2 to 9%); its own spread is below 2% and the bounds are wider by ten of
+    # them.
     p = np.arange(1, 50001.0) ** -s
     f = np.random.default_rng(7).multinomial(tokens, p / p.sum(), size=20)
     assert 0.88 * s < zipf_exponent(f).mean() < 1.01 * s

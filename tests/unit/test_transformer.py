@@ -1,4 +1,5 @@
-"""The transformer world: fits that can be interrupted, scores that can be checked by hand, settings that are refused."""
+"""The transformer world: fits that can be interrupted, scores that can be checked by hand, settings that are
+refused."""
 
 import numpy as np
 import pytest

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from lib.errors import Refused
 from lib.pool import Part
 from lib.recursion import recurse
 from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
@@ -256,30 +257,33 @@ def test_a_run_killed_within_a_generation_goes_on_exactly(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "says"),
+    ("setting", "value"),
     [
-        ("data", "cats", "'digits'"),
-        ("latent", 0, "at least 1"),
-        ("hidden", 2.5, "whole number"),
-        ("steps", 0, "at least 1"),
-        ("epochs", 0, "at least 1"),
-        ("batch", -1, "at least 1"),
-        ("rate", 0.0, "positive"),
-        ("rate", math.nan, "positive"),
-        ("likelihood", "laplace", "'pixel'"),
-        ("score_samples", 1, "at least 4"),
-        ("score_draws", 0, "at least 1"),
-        ("shown", 0, "at least 1"),
-        ("network", "resnet", "'convolutional'"),
-        ("channels", 0, "at least 1"),
-        ("sampling", "mode", "'mean'"),
-        ("rare", 3, "such as"),
-        ("device", "tpu", "'auto'"),
+        ("data", "cats"),
+        ("latent", 0),
+        ("hidden", 2.5),
+        ("steps", 0),
+        ("epochs", 0),
+        ("batch", -1),
+        ("rate", 0.0),
+        ("rate", math.nan),
+        ("likelihood", "laplace"),
+        ("score_samples", 1),
+        ("score_draws", 0),
+        ("shown", 0),
+        ("network", "resnet"),
+        ("channels", 0),
+        ("sampling", "mode"),
+        ("rare", 3),
+        ("device", "tpu"),
+        ("steps", True),
+        ("rate", True),
     ],
 )
-def test_wrong_settings_are_named(setting, value, says):
-    with pytest.raises(ValueError, match=rf"{setting}=.*{says}"):
+def test_wrong_settings_are_named(setting, value):
+    with pytest.raises(Refused) as found:
         dataclasses.replace(TINY, **{setting: value})
+    assert found.value.setting in (setting, f"data {setting}") and found.value.value is value
 
 
 def test_a_missing_gpu_is_named(monkeypatch):

@@ -1,4 +1,5 @@
-"""The image world beyond the dense Gaussian model: convolutions, 28×28 images, a Bernoulli likelihood, sampling, rare classes."""
+"""The image world beyond the dense Gaussian model: convolutions, 28×28 images, a Bernoulli likelihood, sampling, rare
+classes."""
 
 import dataclasses
 import math
@@ -109,8 +110,9 @@ def test_convolutions_start_with_the_variance_that_dense_layers_have():
     maps = torch.from_numpy(stream(1).standard_normal((3, 8, 14, 14), dtype=np.float32))
     kernel = torch.from_numpy(weights["up_2"])
     out = torch.stack([networks.conv_transpose2d(maps, k, stride=2, padding=1) for k in kernel])
-    # Away from the border every output sees 8 × 4 inputs of variance 1 with weights of variance 1/32: variance 1. Its average over 40
-    # draws of 128 weights has a standard error of √(2/(40·128)) = 0.02; five of them: a false-alarm rate below 1e-6.
+    # Away from the border every output sees 8 × 4 inputs of variance 1 with weights of variance 1/32: variance 1. Its
+    # average over 40 draws of 128 weights has a standard error of √(2/(40·128)) = 0.02; five of them: a false-alarm
+    # rate below 1e-6.
     assert out[..., 2:-2, 2:-2].var().item() == pytest.approx(1, abs=0.1)
 
 
