@@ -83,7 +83,7 @@ def save(fig, path):
 
 def middle(grid, score):
     """Medians over runs with dims (estimator, dimension, n, regime, generation), axes in ascending order."""
-    values = grid[score].sel(summary="q50").sortby(["dimension", "n"])
+    values = grid["quantile_of"].sel(score_name=score, quantile=0.5).sortby(["dimension", "n"])
     names = sorted(values["regime"].values, key=lambda name: (ORDER.index(name.split("(")[0]), name))
     return values.sel(regime=names).transpose("estimator", "dimension", "n", "regime", "generation")
 

@@ -105,7 +105,7 @@ def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> 
     ("test bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
     """
     for score in scores:
-        among("scores", score, tuple(records.scores(data)))
+        among("scores", score, tuple(map(str, data["score_name"].values)))
     axes = [dim for dim in data[next(iter(scores))].dims if dim not in records.SERIES]
     for place in itertools.product(*(data[axis].values for axis in axes)):
         arm = data.sel(dict(zip(axes, place, strict=True)))

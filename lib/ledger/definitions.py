@@ -51,7 +51,7 @@ class Course:
     """A score of one regime: its mean over runs and its standard error at every generation, and its paired changes."""
 
     def __init__(self, data: xr.Dataset, regime: str, score: str):
-        found = data.sel(regime=regime, score=score)
+        found = data.sel(regime=regime, score_name=score)
         self.score, self.runs = score, int(data.attrs["runs"])
         self.kind, self.worse, self.units = (str(found[key].item()) for key in records.ABOUT)
         self.sign = 1.0 if self.worse == "more" else -1.0
@@ -151,9 +151,9 @@ def named(*names: str) -> Callable[[xr.Dataset], list[str]]:
 
 def declared(data: xr.Dataset) -> list[tuple[str, ...]]:
     """Of each score of a summary: its name, kind, which direction is worse, and unit."""
-    if "score" not in data.dims:
+    if "score_name" not in data.dims:
         return []
-    return list(zip(*(map(str, data[key].values) for key in ("score", *records.ABOUT)), strict=True))
+    return list(zip(*(map(str, data[key].values) for key in ("score_name", *records.ABOUT)), strict=True))
 
 
 def _above(over: Interval, course: Course, said: str) -> Answer:

@@ -108,11 +108,10 @@ def test_a_record_is_a_summary_with_provenance(done, tmp_path, monkeypatch):
     write(str(folder / "out"), tmp_path / "records")
     monkeypatch.setattr(records, "RECORDED", (tmp_path / "nothing", tmp_path / "records"))
     found = records.record("small")
-    kept = found.data["main"]["score"]
-    assert kept.dims == ("set", "x", "regime", "generation", "summary")
-    assert kept.sel(x=1, regime="R1", generation=1, summary="mean").values.tolist() == [2, 2]
-    assert kept.sel(x=1, regime="R1", generation=1, summary="run 1").values.tolist() == [2, 2]
-    assert "run 2" not in kept["summary"].values
+    kept, mean = found.data["main"]["score"], found.data["main"]["mean_of"].sel(score_name="score", part="estimate")
+    assert kept.dims == ("set", "x", "regime", "generation", "run") and kept.sizes["run"] == 2
+    assert mean.sel(x=1, regime="R1", generation=1).values.tolist() == [2, 2]
+    assert kept.sel(x=1, regime="R1", generation=1).isel(run=1).values.tolist() == [2, 2]
     assert found.about["runs"] == 6 and found.about["sweep"]["grid"] == {"x": [1, 2, 3]} and found.about["device"]
     assert found.line.startswith("Recorded on 20") and "6 runs" in found.line and found.about["device"] in found.line
     assert records.record("other") is None and "make records ONLY=other" in records.not_recorded("other")
@@ -125,10 +124,10 @@ def test_seeds_count_as_runs_in_a_record(tmp_path, client, monkeypatch):
     write(str(tmp_path / "out"), tmp_path / "records")
     monkeypatch.setattr(records, "RECORDED", (tmp_path / "records",))
     kept = records.record("small").data["main"]
-    assert kept["score"].dims == ("x", "regime", "generation", "summary")
-    values = kept["score"].isel(x=0, regime=0, generation=0)
-    assert [values.sel(summary=f"run {k}").item() for k in range(6)] == [10, 11, 12, 20, 21, 22]
-    assert values.sel(summary="mean").item() == 16
+    assert kept["score"].dims == ("x", "regime", "generation", "run")
+    values = kept.isel(x=0, regime=0, generation=0)
+    assert values["score"].values.tolist() == [10, 11, 12, 20, 21, 22]
+    assert values["mean_of"].sel(score_name="score", part="estimate").item() == 16
     assert kept["real_share"].dims == ("x", "regime", "generation")
 
 

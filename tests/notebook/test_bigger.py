@@ -38,17 +38,18 @@ def blocks(page, language):
 def grid(lost):
     """A recorded grid in which Replace has lost its spread where n is in `lost`."""
     dimensions, sizes, estimators = [10, 1], [100, 10], ["mle", "unbiased"]
-    summary = ["mean", "q05", "q25", "q50", "q75", "q95"]
-    shape = (2, 2, 2, len(REGIMES), 3, len(summary))
-    axes = ("dimension", "n", "estimator", "regime", "generation", "summary")
-    coords = dict(zip(axes, (dimensions, sizes, estimators, REGIMES, [1, 10, 100], summary), strict=True))
+    quantiles = [0.25, 0.5, 0.75]
+    shape = (2, 2, 2, len(REGIMES), 3, len(quantiles))
+    axes = ("dimension", "n", "estimator", "regime", "generation", "quantile")
+    coords = dict(zip(axes, (dimensions, sizes, estimators, REGIMES, [1, 10, 100], quantiles), strict=True))
     variance = xr.DataArray(np.full(shape, 0.9), coords, axes)
     error = xr.DataArray(np.full(shape, 1.0), coords, axes) * variance["dimension"] / variance["n"]
     for name, factor in zip(REGIMES, (50, 6, 1.5, 9, 5, 0.01, 3, 6), strict=True):
         error.loc[{"regime": name, "generation": 100}] *= factor
     for n in lost:
         variance.loc[{"regime": "Replace", "generation": 100, "n": n}] = 0.01
-    return xr.Dataset({"trace_ratio": variance, "squared_mean_error": error}, attrs={"runs": 100})
+    scores = xr.concat([variance, error], xr.Variable("score_name", ["trace_ratio", "squared_mean_error"]))
+    return xr.Dataset({"quantile_of": scores}, attrs={"runs": 100})
 
 
 def recorded(lost=(10,)):

@@ -283,7 +283,7 @@ def test_results_travel(tmp_path):
     stored, found = records.read(2, tmp_path)
     assert stored["key"] == records.key({"n": 100}) != records.key({"n": 101})
     assert set(found) == {"unbiased", "mle", "regimes"}
-    mean = found["regimes"]["mean_of"].sel(score="squared_mean_error", regime="Accumulate", part="estimate")
+    mean = found["regimes"]["mean_of"].sel(score_name="squared_mean_error", regime="Accumulate", part="estimate")
     ends = data["regimes"]["squared_mean_error"].sel(regime="Accumulate").isel(generation=-1)
     assert mean.isel(generation=-1) == pytest.approx(ends.mean())
     assert [f["verdict"] for f in stored["findings"]] == [f.verdict for f in findings.values()]

@@ -103,7 +103,7 @@ def test_a_summary_answers_as_its_runs_do():
             for a, b in ((1, T), (T // 2, T), (T // 4, T // 2))
         )
         for name, change in (("whole", whole), ("last", last), ("before", before)):
-            kept = small["change_of"].sel(score="squared_mean_error", regime=regime, change=name).values
+            kept = small["change_of"].sel(score_name="squared_mean_error", regime=regime, change=name).values
             assert kept == pytest.approx([change.mean(), change.std(ddof=1) / RUNS**0.5], rel=1e-5)
         found, of_runs = judge(small, regime), judge(data, regime)
         assert {k: a.collapses for k, a in found.items()} == {k: a.collapses for k, a in of_runs.items()}
