@@ -172,14 +172,8 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     spans = {
         end: ("change", [t[places[span[k]]] for span in CHANGES.values()]) for k, end in enumerate(("since", "until"))
     }
-    names = {
-        "score_name": list(scores),
-        "quantile": list(QUANTILES),
-        "part": list(PARTS),
-        "change": list(CHANGES),
-        "other": others,
-    }
-    return out.assign_coords(names | about | spans)
+    out = out.assign_coords(quantile=list(QUANTILES), part=list(PARTS), change=list(CHANGES), other=others)
+    return out.assign_coords({"score_name": list(scores)} | about | spans)
 
 
 def logarithmic(name: str, about: Mapping[str, Any]) -> bool:

@@ -30,8 +30,8 @@ DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 class Chapter:
     """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
 
-    `results` holds its data sets by name. Those of a recorded sweep, which their attribute `recorded` names, are judged and not
-    left again.
+    `results` holds its data sets by name. Those of a recorded sweep, which their attribute `recorded` names, are judged
+    and not left again.
     """
 
     number: int
