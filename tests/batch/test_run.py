@@ -113,7 +113,10 @@ def test_a_record_is_a_summary_with_provenance(done, tmp_path, monkeypatch):
     write(str(folder / "out"), tmp_path / "records")
     monkeypatch.setattr(records, "RECORDED", (tmp_path / "nothing", tmp_path / "records"))
     found = records.record("small")
-    assert {"set", "x", "regime"} <= set(found.data["main"].dims)
+    kept, mean = found.data["main"]["score"], found.data["main"]["mean_of"].sel(score_name="score", part="estimate")
+    assert kept.dims == ("set", "x", "regime", "generation", "run") and kept.sizes["run"] == 2
+    assert mean.sel(x=1, regime="R1", generation=1).values.tolist() == [2, 2]
+    assert kept.sel(x=1, regime="R1", generation=1).isel(run=1).values.tolist() == [2, 2]
     assert found.about["runs"] == 6 and found.about["sweep"]["grid"] == {"x": [1, 2, 3]} and found.about["device"]
     assert found.about["commit"] is None or isinstance(found.about["commit"], str)
     assert "6 runs" in found.line and found.about["device"] in found.line
