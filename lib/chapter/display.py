@@ -30,8 +30,7 @@ DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 class Chapter:
     """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
 
-    `results` holds its data sets by name. Those of a recorded sweep, which their attribute `recorded` names, are judged and not
-    left again.
+    `results` holds its data sets by name. Those of a recorded sweep (attribute `recorded`) are judged, not left again.
     """
 
     number: int
@@ -105,7 +104,7 @@ def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> 
     ("test bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
     """
     for score in scores:
-        among("scores", score, tuple(records.scores(data)))
+        among("scores", score, [name for name, values in data.items() if "run" in values.dims])
     axes = [dim for dim in data[next(iter(scores))].dims if dim not in records.SERIES]
     for place in itertools.product(*(data[axis].values for axis in axes)):
         arm = data.sel(dict(zip(axes, place, strict=True)))

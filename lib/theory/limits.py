@@ -13,7 +13,7 @@ from scipy import special
 
 from lib.errors import refuse, share, whole
 from lib.regimes import Accumulate, Regime, Replace
-from lib.theory.gaussian import EULER_SUM, expected_error
+from lib.theory.gaussian import EULER_SUM, expected_error, plain
 from lib.theory.regression import carried
 
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -32,7 +32,7 @@ def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndar
         refuse("factor", factor, "a factor of at least 0")
     if isinstance(regime, Replace):
         return factor ** (t - 1)
-    _accumulates(regime)
+    plain(regime)
     return np.exp(special.gammaln(t + factor) - special.gammaln(1 + factor) - special.gammaln(t + 1))
 
 
@@ -47,7 +47,7 @@ def tempered_variance(regime: Regime, n: int, generations: int, temperature: flo
     if isinstance(regime, Replace):
         steps = np.full_like(k, temperature * (1 - 1 / n))
     else:
-        _accumulates(regime)
+        plain(regime)
         steps = (k + temperature) / (k + 1) - temperature / (n * (k + 1) ** 2)
     return (1 - 1 / n) * np.cumprod(np.concatenate([[1.0], steps]))
 
@@ -111,7 +111,7 @@ def mean_field(
     """
     p = [np.asarray(start, dtype=float)]
     if not isinstance(regime, Replace):
-        _accumulates(regime)
+        plain(regime)
     for t in range(1, whole("generations", generations, 1)):
         new, size = step(p[-1]), 1 + (t - 1) * passed
         p.append(new if isinstance(regime, Replace) else (size * p[-1] + passed * new) / (size + passed))
@@ -136,8 +136,3 @@ def maximal_error_bound(n: int, epsilon: float) -> float:
     (Doob's inequality). For the Gaussian n need not even grow with ln t, as it has to in Barzilai and Shamir's (2025)
     Theorem 4.1 for smooth families."""
     return min(1.0, EULER_SUM / (n * epsilon**2))
-
-
-def _accumulates(regime: Regime) -> None:
-    if regime != Accumulate():
-        refuse("regime", regime, "Replace() or Accumulate()")

@@ -17,19 +17,11 @@ from functools import singledispatch
 
 import numpy as np
 
-from lib.errors import among, refuse, whole
-from lib.regimes import (
-    Accumulate,
-    AccumulateSubsample,
-    FreshReal,
-    Keep,
-    Mixture,
-    RealOnly,
-    Regime,
-    Replace,
-    ReplaceGrown,
-    portion,
-)
+from lib import regimes
+from lib.errors import among, refuse
+from lib.pool import portion
+from lib.regimes import Regime
+from lib.theory.gaussian import plain, set_sizes
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
@@ -54,7 +46,8 @@ def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarr
 
 def bandwidths(bandwidth, regime: Regime, n: int, generations: int, dimension: int) -> np.ndarray:
     """h_t for t = 1 … generations: the bandwidth for the training set that the regime composes at fit t."""
-    grows = isinstance(regime, Accumulate | ReplaceGrown) or (isinstance(regime, RealOnly) and regime.grow)
+    grows = (regimes.Accumulate, regimes.ReplaceGrown, regimes.RealOnly)
+    grows = isinstance(regime, grows) and regime != regimes.RealOnly(grow=False)
     sizes = n * (np.arange(1, generations + 1) if grows else np.ones(generations))
     if not isinstance(bandwidth, str):
         return np.full(generations, float(bandwidth))
@@ -74,11 +67,8 @@ def accumulate_scott_limit(n: int, dimension: int, terms: int = 100_000) -> floa
 
 
 def _squares(regime, n, generations, widths):
-    if not isinstance(regime, Regime):
-        refuse("regime", regime, "a regime of lib.regimes")
-    n, generations = whole("n", n, 2), whole("generations", generations, 1)
-    regime.check([n] * generations)
-    widths = np.broadcast_to(np.asarray(widths, dtype=float), (generations,))
+    sizes = set_sizes(regime, n, generations, 2)
+    widths = np.broadcast_to(np.asarray(widths, dtype=float), len(sizes))
     if not (np.isfinite(widths).all() and (widths >= 0).all()):
         refuse("widths", widths.tolist(), "finite bandwidths, none negative")
     return widths**2
@@ -96,18 +86,18 @@ def _smoothed(regime, n, squares):
 
 def _shares(regime, n, generations):
     """Share of the newest model's samples in the training set of each fit, and of the set before."""
-    if isinstance(regime, Replace | ReplaceGrown):
+    if isinstance(regime, regimes.Replace | regimes.ReplaceGrown):
         return [(1.0, 0.0)] * generations
-    if isinstance(regime, Accumulate):
-        _plain(regime)
-    if isinstance(regime, Accumulate | AccumulateSubsample):
+    if isinstance(regime, regimes.Accumulate):
+        plain(regime)
+    if isinstance(regime, regimes.Accumulate | regimes.AccumulateSubsample):
         # A random part of the pool has the pool's expectation, and so has a model that is fitted to it.
         return [(1 / t, 1 - 1 / t) for t in range(1, generations + 1)]
-    if isinstance(regime, RealOnly):
+    if isinstance(regime, regimes.RealOnly):
         return [(0.0, 0.0)] * generations
-    if isinstance(regime, Keep | FreshReal):
+    if isinstance(regime, regimes.Keep | regimes.FreshReal):
         return [(1 - portion(regime.share, n) / n, 0.0)] * generations
-    if isinstance(regime, Mixture):
+    if isinstance(regime, regimes.Mixture):
         newest, copied, _ = regime.counts(n)
         return [(newest / n, copied / n)] * generations
     refuse("regime", regime, "a regime of lib.regimes with a closed form")
@@ -127,28 +117,24 @@ def _recursed(first, squares, moment, step):
 
 
 @_drift.register
-def _(regime: Replace, n, squares, moment):
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / n)
+def _(regime: regimes.Replace | regimes.ReplaceGrown, n, squares, moment):
+    grown = isinstance(regime, regimes.ReplaceGrown)
+    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1 if grown else 1)))
 
 
 @_drift.register
-def _(regime: ReplaceGrown, n, squares, moment):
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1)))
-
-
-@_drift.register
-def _(regime: Accumulate, n, squares, moment):
-    _plain(regime)
+def _(regime: regimes.Accumulate, n, squares, moment):
+    plain(regime)
     return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1) ** 2))
 
 
 @_drift.register
-def _(regime: RealOnly, n, squares, moment):
+def _(regime: regimes.RealOnly, n, squares, moment):
     return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
 
 
 @_drift.register
-def _(regime: FreshReal, n, squares, moment):
+def _(regime: regimes.FreshReal, n, squares, moment):
     r = portion(regime.share, n)
     a, s = r / n, n - r
     fresh = a**2 / r if r else 0.0
@@ -158,7 +144,7 @@ def _(regime: FreshReal, n, squares, moment):
 
 
 @_drift.register
-def _(regime: AccumulateSubsample, n, squares, moment):
+def _(regime: regimes.AccumulateSubsample, n, squares, moment):
     """The mean of a subset scatters about the pool's by the finite-population formula."""
     pool, out = 1 / n, []
     for t in range(1, len(squares) + 1):
@@ -168,8 +154,3 @@ def _(regime: AccumulateSubsample, n, squares, moment):
         batch = out[-1] + (moment[t - 1] - out[-1] + squares[t - 1]) / n
         pool = (t * (t + 2) * pool + batch) / (t + 1) ** 2
     return np.array(out)
-
-
-def _plain(regime: Accumulate) -> None:
-    if regime != Accumulate():
-        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")

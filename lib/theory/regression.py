@@ -4,8 +4,8 @@ t counts fits. Risk is the *excess* risk E|ŵ_t − w*|², test error less σ².
 n₁ + … + n_t. "fixed": every model labels the first X again, real data later on have new x; "fresh": every batch has new
 x.
 
-Where no other source is named the laws are derived by conditioning on the model before, as by Gerstgrasser et al.
-(2024) for the fixed design; all are checked by simulation in `tests/statistical`.
+Laws without a source are derived by conditioning on the model before, as by Gerstgrasser et al. (2024) for the fixed
+design; all are checked by simulation in `tests/statistical`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy import special
 
 from lib.errors import among, refuse, whole
 from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Regime, Replace, ReplaceGrown, portion
-from lib.theory.gaussian import EULER_SUM
+from lib.theory.gaussian import EULER_SUM, plain, set_sizes
 
 # What is left of the real data's worth when equal synthetic batches are accumulated for ever (Dey and Donoho 2024).
 ASYMPTOTIC_EFFICIENCY = 1 / EULER_SUM
@@ -40,12 +40,8 @@ def expected_excess_risk(
     generation: σ²d/(N_t−d−1). ValueError where no closed form is known.
     """
     among("design", design, ("fixed", "fresh"))
-    if not isinstance(regime, Regime):
-        refuse("regime", regime, "a regime of lib.regimes")
-    d, generations = whole("dimension", dimension, 1), whole("generations", generations, 1)
-    sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)]
+    d, sizes = whole("dimension", dimension, 1), set_sizes(regime, n, generations, 1)
     first_fit_risk(min(sizes), d)
-    regime.check(sizes)
     copies = np.array(sizes) / sizes[0]
     if design == "fixed" and (copies % 1).any() and not isinstance(regime, RealOnly):
         refuse("n", sizes, f"multiples of the {sizes[0]} rows of the fixed design")
@@ -74,7 +70,7 @@ def _(regime: ReplaceGrown, sizes, d, fixed):
 
 @_law.register
 def _(regime: Accumulate, sizes, d, fixed):
-    _plain(regime)
+    plain(regime)
     # ŵ_t − ŵ_{t−1} is the noise of the newest labels seen through the whole set, whatever the older ones were.
     total = np.cumsum(sizes)
     return np.cumsum(_risk(sizes[0], d) * sizes[0] * sizes / total**2 if fixed else sizes / total * _risk(total, d))
@@ -169,14 +165,9 @@ def _ridge_steps(regime, kept, generations, penalty):
     if isinstance(regime, ReplaceGrown):
         return grown, grown / np.sqrt(t)
     if isinstance(regime, Accumulate):
-        _plain(regime)
+        plain(regime)
         # Σ of all labels so far is ŵ_{t−1}/(what it was multiplied by), so the recursion needs no history.
         weight = 1 / (t + relative)
         before = np.concatenate([np.zeros_like(weight[:1]), 1 / weight[:-1]])
         return weight * (before + 1), weight
     refuse("regime", regime, "Replace(), ReplaceGrown() or Accumulate()")
-
-
-def _plain(regime: Accumulate) -> None:
-    if regime != Accumulate():
-        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")
