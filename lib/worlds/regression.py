@@ -1,5 +1,4 @@
-"""The regression world: least squares on labels that the model before has given (Gerstgrasser et al. 2024; Mobahi et
-al. 2020)."""
+"""The regression world: least squares on labels of the model before (Gerstgrasser et al. 2024; Mobahi et al. 2020)."""
 
 from __future__ import annotations
 
@@ -41,11 +40,10 @@ class Regression(World):
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
     shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ +
         δ, with one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
-    weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every
-        w*.
-    sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it),
-        exact in law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that
-        draw subsets, and a fixed design of which a part is labelled.
+    weights : w*, shape (d,); by default of length 1 along the diagonal.
+    sampler : "statistic" draws what least squares sees of a batch, exact in law and as cheap for 10**13 rows as for a
+        hundred; "explicit" draws the rows, which regimes need that draw subsets, and a fixed design of which a part is
+        labelled.
 
     Scores:
 
@@ -100,16 +98,9 @@ class Regression(World):
             return None
         given = np.asarray(self.design, dtype=float)
         if given.ndim != 2 or given.shape[1] != self.dimension or not np.isfinite(given).all():
-            refuse(
-                "design", given.shape, f'"fixed", "fresh" or a matrix of finite numbers with {self.dimension} columns'
-            )
-        rank = np.linalg.matrix_rank(given)
-        if rank < self.dimension and not self.ridge:
-            refuse(
-                "design",
-                given.shape,
-                f"a matrix of rank {self.dimension}, or ridge > 0; this one is singular, of rank {rank}",
-            )
+            refuse("design", given.shape, f'"fixed", "fresh" or a matrix of numbers with {self.dimension} columns')
+        if not self.ridge and (rank := np.linalg.matrix_rank(given)) < self.dimension:
+            refuse("design", given.shape, f"a matrix of rank {self.dimension}, or ridge > 0; this one has rank {rank}")
         return given
 
     @property
@@ -132,18 +123,14 @@ class Regression(World):
         for demand in demands:
             most, label = demand.most, demand.label
             if self.sampler == "explicit" and most > MOST_ROWS:
-                allowed = (
-                    f'at most {MOST_ROWS} explicit rows, {label} comes to {most}; sampler="statistic" has no limit'
-                )
-                refuse("n", sizes[0], allowed)
+                refuse("n", sizes[0], f'at most {MOST_ROWS} explicit rows, or sampler="statistic"; {label}: {most}')
             if self.sampler == "statistic" and demand.drawn_from:
                 allowed = f'"explicit" for {label}: it draws subsets, which sums over rows cannot give'
                 refuse("sampler", "statistic", allowed)
             self._check_copies(demand, rows)
 
     def _check_copies(self, demand, rows):
-        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good
-        as any."""
+        """A part of a given design is another design; of a random one, explicit rows are as good as any."""
         if self._fresh or (self._given is None and self.sampler == "explicit"):
             return
         # Real rows are new ones, of any number, unless the design is given.
@@ -176,11 +163,8 @@ class Regression(World):
         return np.linalg.qr(self._given, mode="r").T
 
     def inputs(self, source, size, rng):
-        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs,
-        size, d).
-
-        Explicit x are those of the source in their order, from the first again when all have been used.
-        """
+        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x (runs, size, d),
+        those of the source in their order and from the first again."""
         if self._fresh:
             return None
         if self.sampler == "statistic":
@@ -232,9 +216,8 @@ class Regression(World):
     def _sums(self, model, size, rng_design, rng_labels):
         """Sums over rows with new x: XᵀX = A Aᵀ ~ Wishart(I, size), and Xᵀy given it N(A Aᵀ w, σ² A Aᵀ)."""
         root = bartlett(rng_design, len(model.weights), self.dimension, size)
-        labels = (model.weights[:, None, :] @ root)[:, 0] + self.noise * rng_labels.standard_normal(
-            (len(root), root.shape[2])
-        )
+        noise = self.noise * rng_labels.standard_normal((len(root), root.shape[2]))
+        labels = (model.weights[:, None, :] @ root)[:, 0] + noise
         return Gram(size, root @ root.swapaxes(1, 2), (root @ labels[:, :, None])[:, :, 0])
 
     def _labelled(self, model, x, rng):
@@ -243,12 +226,7 @@ class Regression(World):
 
     def score(self, model, rng, names):
         truth = self._truth
-        out = {}
-        for name in names:
-            if name == "excess_risk":
-                out[name] = ((model.weights - truth) ** 2).sum(axis=1)
-            elif name == "shrinkage":
-                out[name] = model.weights @ (truth / (truth @ truth))
-            else:
-                out[name] = model.weights
-        return out
+        out = {"excess_risk": ((model.weights - truth) ** 2).sum(axis=1), "weights": model.weights}
+        if "shrinkage" in names:
+            out["shrinkage"] = model.weights @ (truth / (truth @ truth))
+        return {name: out[name] for name in names}
