@@ -47,10 +47,9 @@ class Score:
 class Demand:
     """What a regime will ask for, as numbers per run.
 
-    For each generation: the set sizes, and the samples drawn from the newest model and from the real distribution
-    beside the first set (0 and 0 at generation 1). `most` is the largest number of samples ever held in one batch or
-    one set; `drawn_from` the largest batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets
-    are drawn again and again.
+    For each generation: the set sizes, and the samples drawn from the newest model and, beside the first set, from the
+    real distribution. `most` is the largest number of samples ever held in one batch or set; `drawn_from` the largest
+    batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets are drawn again and again.
     """
 
     label: str
@@ -75,16 +74,13 @@ class Demand:
         """Refuse to ask a finite corpus for more real rows than it has."""
         needed = self.sizes[0] + sum(self.real)
         if needed > available:
-            allowed = (
-                f"{self.label} over {len(self.sizes)} generations needs {needed} real rows, has {available} {what}"
-            )
-            refuse("n", self.sizes[0], allowed)
+            asked = f"{self.label} over {len(self.sizes)} generations needs {needed} real rows"
+            refuse("n", self.sizes[0], f"{asked}, has {available} {what}")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model of all runs and the compute that one run's fit took: optimiser steps and training examples
-    seen."""
+    """A fitted model of all runs, and what one run's fit took: optimiser steps and training examples seen."""
 
     model: Any
     steps: int
@@ -129,8 +125,7 @@ class World:
         return None
 
     def reduce(self, batch: pool.Batch) -> pool.Batch:
-        """The batch as a sufficient statistic, if this world has one; a batch that is one already comes back as it
-        is."""
+        """The batch as a sufficient statistic, if this world has one and the batch is none already."""
         return batch
 
     def fit(self, train: pool.TrainingSet, rng: np.random.Generator) -> Fit:
@@ -177,14 +172,12 @@ class World:
             found = getattr(module, name, None)
             if dataclasses.is_dataclass(found) and expected in (None, found):
                 return found
-        refuse(
-            "world", type(self).__name__, f"models and batches that are dataclasses of its own module; {name} is none"
-        )
+        allowed = f"models and batches that are dataclasses of its own module; {name} is none"
+        refuse("world", type(self).__name__, allowed)
 
 
 def plain(value: Any) -> Any:
-    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`, or
-    by its class where that would be an address in memory."""
+    """A setting as a value that JSON can hold: distributions by name and arguments, the rest by `str` or its class."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | int | float | bool):

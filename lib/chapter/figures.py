@@ -74,9 +74,8 @@ def trajectory(
     ax.plot(t, middle, label=label or str(values.coords["regime"].item()), markevery=every, **look)
     if band is not None:
         if band == "mean":
-            half = (
-                stats.t.ppf(0.975, values.sizes["run"] - 1) * values.std("run", ddof=1) / np.sqrt(values.sizes["run"])
-            )
+            runs = values.sizes["run"]
+            half = stats.t.ppf(0.975, runs - 1) * values.std("run", ddof=1) / np.sqrt(runs)
             low, high = middle - half, middle + half
         else:
             low, high = values.quantile(list(band), dim="run")
@@ -157,20 +156,19 @@ def conformers(
     fig, axes = plt.subplots(
         r, c, figsize=(8.2, 8.2 * r / c), squeeze=False, subplot_kw={"projection": "3d", "computed_zorder": False}
     )
+    upright = {"rotation": 90, "va": "center", "ha": "right"}
     for i, j in np.ndindex(r, c):
         overlay(axes[i, j], pictures[i][j], bonds, elements, frame)
         if i == 0:
             axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
         if j == 0:
-            axes[i, j].text2D(
-                0, 0.5, rows[i], rotation=90, va="center", ha="right", fontsize=9.5, transform=axes[i, j].transAxes
-            )
+            axes[i, j].text2D(0, 0.5, rows[i], fontsize=9.5, transform=axes[i, j].transAxes, **upright)
     fig.subplots_adjust(left=0.05, right=1, top=0.95, bottom=0, wspace=0, hspace=0)
     return fig
 
 
 def _laid(positions: np.ndarray, a: int, b: int, c: int) -> np.ndarray:
-    """Conformers (count, atoms, 3) turned: b at the origin, c on the first axis, a in the plane of the first two."""
+    """Conformers turned: atom b at the origin, c on the first axis, a in the plane of the first two."""
     x = positions - positions[:, [b]]
     first = x[:, c] / np.linalg.norm(x[:, c], axis=1, keepdims=True)
     second = x[:, a] - (x[:, a] * first).sum(axis=1, keepdims=True) * first
