@@ -43,23 +43,20 @@ def recurse(
     keep: Iterable[str] = (),
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Train generation after generation under each regime, with everything but the regime the same. A wrong setting is
-    refused by name, before any work is done.
+    """Train generation after generation under each regime, with everything but the regime the same.
 
     Parameters
     ----------
     world : the model family and its data.
-    regimes : one regime, several, or a mapping from labels to regimes (labels must differ; two equal regimes under two
-        labels make a null experiment).
+    regimes : one regime, several, or a mapping from labels to regimes.
     n : samples in a set; a function of the generation (1, 2, …) for data that grow.
     generations : number of fits. Generation 1 is fitted to n real samples and shared by all regimes.
     runs : independent repetitions, computed together along a leading axis.
-    seed : a non-negative whole number. Streams are keyed by (block, generation, purpose): adding a regime, a generation
-        or, with `block=None`, a run changes no other number.
+    seed : of the streams. Adding a regime, a generation or, with `block=None`, a run changes no other number.
     scores : names among `world.scores`; all of them by default.
     select : applied to each synthetic batch, with a random stream: a filter or a verifier.
-    independent : each regime draws everything, the real data included, from streams of its own, for null experiments.
-        By default regimes share streams, so that differences between them are paired.
+    independent : each regime draws everything from streams of its own, for null experiments. By default regimes share
+        streams, so that differences between them are paired.
     inputs_from : "real" or "previous": a conditional world takes its inputs from the original or from the newest data.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
@@ -68,10 +65,8 @@ def recurse(
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
-    Returns
-    -------
-    Dataset with dims (regime, generation, run), one variable per score, and `real_share`, `train_size`, `steps` and
-    `examples` with dims (regime, generation). Attributes hold every setting.
+    Returns a Dataset with dims (regime, generation, run), one variable per score, and `real_share`, `train_size`,
+    `steps` and `examples` (regime, generation); its attributes hold every setting. A wrong setting is `Refused`.
     """
     labelled, sizes, demands = _asked(world, regimes, n, generations, runs)
     generations, runs, seed = len(sizes), whole("runs", runs, 1), whole("seed", seed, 0)

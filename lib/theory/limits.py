@@ -20,12 +20,10 @@ GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndarray:
-    """What is left, relative to the first fit, when every generation's own bias multiplies a linear quantity by h; n →
-    ∞.
+    """What is left, relative to the first fit, when each generation's bias multiplies a linear quantity by h; n → ∞.
 
     Replace h^(t−1). Accumulate with equal batches ∏ (k+h)/(k+1) = Γ(t+h)/(Γ(1+h) Γ(t+1)) ~ t^−(1−h)/Γ(1+h): old data
-    turn an exponential into a power, and no more. Derived here; for ridge it is
-    `lib.theory.regression.ridge_shrinkage_accumulate`.
+    turn an exponential into a power, and no more. Derived here.
     """
     t = np.arange(1, whole("generations", generations, 1) + 1, dtype=float)
     if factor < 0:
@@ -37,11 +35,10 @@ def recurring_factor(regime: Regime, factor: float, generations: int) -> np.ndar
 
 
 def tempered_variance(regime: Regime, n: int, generations: int, temperature: float) -> np.ndarray:
-    """E[S_t] of the Gaussian under maximum likelihood when models are sampled at a temperature T; equal batches of n, t
-    = 1 ….
+    """E[S_t] of the Gaussian under maximum likelihood when models are sampled at a temperature T; equal batches of n.
 
     Replace (1−1/n)(T(1−1/n))^(t−1). Accumulate (1−1/n) ∏_{k<t} ((k+T)/(k+1) − T/(n(k+1)²)), by the variance of a pool
-    of kn points and n more; `lib.theory.expected_variance` at T = 1. Derived here.
+    of kn points and n more. Derived here.
     """
     n, k = whole("n", n, 2), np.arange(1, whole("generations", generations, 1), dtype=float)
     if isinstance(regime, Replace):
@@ -64,8 +61,7 @@ def strong_collapse_risk(n, dimension: int, noise: float, synthetic: float, shif
 
 
 def recurring_shift(regime: Regime, generations: int) -> np.ndarray:
-    """Bias of the fit, in units of c, when every model's labels are off by δ beyond its own error; n → ∞, equal sets, t
-    = 1 ….
+    """Bias of the fit, in units of c, when every model's labels are off by δ beyond its own error; n → ∞, equal sets.
 
     Replace t − 1. Accumulate H_t − 1: without bound, like ln t. With a share r of each batch real, `FreshReal` tends to
     (1−r)/r, and so does `Accumulate(fresh=r)`. Derived here.
@@ -132,7 +128,6 @@ def real_equivalent(regime: Regime, n: int, generations: int) -> np.ndarray:
 
 
 def maximal_error_bound(n: int, epsilon: float) -> float:
-    """P(|μ_t − μ₀| ≥ ε at any generation) ≤ π²/(6 n ε²) under Accumulate, whatever their number: μ_t is a martingale
-    (Doob's inequality). For the Gaussian n need not even grow with ln t, as it has to in Barzilai and Shamir's (2025)
-    Theorem 4.1 for smooth families."""
+    """P(|μ_t − μ₀| ≥ ε at any generation) ≤ π²/(6 n ε²) under Accumulate: μ_t is a martingale (Doob's inequality). In
+    Barzilai and Shamir's (2025) Theorem 4.1 for smooth families n has to grow with ln t."""
     return min(1.0, EULER_SUM / (n * epsilon**2))

@@ -6,9 +6,8 @@ true mean only counts how many smoothings lie behind a point: under Replace t af
 1/2 + … + 1/t in expectation.
 
 Conventions: t counts fits, all quantities are per coordinate, real data have variance 1, and `widths` gives h_t, the
-bandwidth of fit t, or one number for all. The *fitted* density has the variance of its training set plus h_t². For h =
-0 these are the laws of a Gaussian under maximum likelihood, and those of a Gaussian mixture whatever its components.
-The derivations are the project's own; each condition on the fit before.
+bandwidth of fit t, or one number for all. For h = 0 these are the laws of a Gaussian under maximum likelihood, and of a
+Gaussian mixture whatever its components. The derivations are the project's own; each condition on the fit before.
 """
 
 from __future__ import annotations
@@ -25,15 +24,13 @@ from lib.theory.gaussian import plain, set_sizes
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance + squared mean] of the fitted density about the true mean, t = 1 … generations; the truth has 1. Any
-    regime."""
+    """E[variance + squared mean] of the fitted density about the true mean (truth: 1), t = 1 … generations."""
     squares = _squares(regime, n, generations, widths)
     return 1 + _smoothed(regime, n, squares) + squares
 
 
 def expected_variance(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance] of the fitted density, t = 1 … generations. ValueError for a regime without a closed form of the
-    mean."""
+    """E[variance] of the fitted density, t = 1 … generations, for the regimes of `expected_error`."""
     return expected_second_moment(regime, n, generations, widths) - expected_error(regime, n, generations, widths)
 
 
