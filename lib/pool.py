@@ -76,10 +76,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each of K states occurs among the samples: `values` has shape (runs, K), int64; rows sum to `size`.
-
-    A sufficient statistic for any discrete distribution. Counts can be split again and again, exactly.
-    """
+    """How often each of K states occurs among the samples: `values` has shape (runs, K), int64; rows sum to `size`."""
 
     size: int
     values: np.ndarray
@@ -117,10 +114,7 @@ def check_take(k: int, size: int) -> None:
 @dataclass(frozen=True)
 class Part:
     """A piece of a training set: a batch, the expected share of its samples that are real, and the weight of each
-    sample in the fit, where 1 is a sample that just counts.
-
-    Only worlds that say so (`World.weighs`) can fit other weights.
-    """
+    sample in the fit; only worlds that say so (`World.weighs`) can fit others than 1."""
 
     batch: Batch
     real: float
@@ -189,9 +183,8 @@ class Pool:
     """What a regime may compose from, in one block of runs.
 
     `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a
-    regime that `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every
-    generation. `previous`, the training set of the generation before, is `held` for regimes that take from it
-    (`needs_take`).
+    regime that `accumulates`, `union` holds everything that was kept, as one batch. `previous`, the training set of the
+    generation before, is `held` for regimes that take from it (`needs_take`).
     """
 
     def __init__(self, original: Batch, streams: Streams, accumulates: bool = False) -> None:

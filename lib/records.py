@@ -48,7 +48,7 @@ def key(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
+def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
     first `runs` runs under the score's own name, and for all scores together, with `score` as the first dim
 
@@ -61,7 +61,7 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
     others means.
 
-    Up to `generations` generations are kept, about evenly on a log scale, and those that changes start from. What was
+    Up to forty generations are kept, about evenly on a log scale, and those that changes start from. What was
     kept for pictures stays in the notebook, as do rows of a sweep's list (dim `set`) that hold nothing. A data set
     without runs stays as it is, and so does a summary.
     """
@@ -75,7 +75,7 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
         return out
     t, known = data["generation"].values, data["regime"].values
     places = _places(t)
-    early = np.geomspace(1, len(t), min(len(t), generations)).round().astype(int) - 1
+    early = np.geomspace(1, len(t), min(len(t), KEPT_GENERATIONS)).round().astype(int) - 1
     chosen = sorted({*early.tolist(), *places.values()})
     out = out.isel(generation=chosen)
     others = known if len(known) <= FEW else known[:1]
@@ -124,8 +124,7 @@ def _filled(data: xr.Dataset) -> xr.Dataset:
 
 
 def _places(t: np.ndarray) -> dict[str, int]:
-    """Where changes begin and end: the first generation, the one nearest to a quarter and to half of the last, and the
-    last."""
+    """Where changes begin and end: the first generation, the nearest to a quarter and to half of the last, the last."""
     quarter, half = (int(np.abs(t - t[-1] / k).argmin()) for k in (4, 2))
     return {"first": 0, "quarter": quarter, "half": half, "end": len(t) - 1}
 
@@ -215,9 +214,8 @@ def leave_run(
 
 @dataclass(frozen=True)
 class Record:
-    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes
-    as the first dims and the sweep's name as their attribute `recorded`; `about` says what was run, where, when, and
-    how long."""
+    """A recorded sweep: `data` has what `summary` keeps of its data sets, with the sweep's axes as the first dims and
+    its name as the attribute `recorded`; `about` says what was run, where, when, and how long."""
 
     name: str
     data: dict[str, xr.Dataset]

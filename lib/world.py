@@ -24,8 +24,8 @@ class Score:
     """What a score says, as figures, tables and questions read it.
 
     `kind`: "excess risk" is 0 for the truth; a "loss" has a floor that nobody knows; "variance" and "diversity" say how
-    much varies; a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`:
-    whether it is "more" or "less" in collapse. `label` and `unit` ("" for a pure number) are those of an axis.
+    much varies; a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`
+    in collapse: "more" or "less". `label` and `unit` are those of an axis.
     """
 
     kind: str
@@ -88,28 +88,22 @@ class Fit:
 
 
 class World:
-    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass, and so are
-    its models, which stand in the same module, so that a checkpoint finds their class again.
+    """Base of all worlds. A world is a frozen dataclass, and so are its models, which stand in the same module, so that
+    a checkpoint finds their class again.
 
     `scores` declares what `score` can compute, with a leading run axis; `extras` what it computes on request only
-    (through `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row",
-    "column")}`. `random` names the methods beside `real` and `sample` that use the stream they are given; the others
-    get None (making a stream costs as much as a small matrix product).
+    (through `keep`), and the names of the dimensions that follow the run axis. `random` names the methods beside `real`
+    and `sample` that use the stream they are given; the others get None.
     """
 
     random: tuple[str, ...] = ("inputs", "fit", "score")
     scores: Mapping[str, Score] = {}
     extras: Mapping[str, tuple[str, ...]] = {}
-    # `score` is also given `first`, the model of generation 1 (None at generation 1 itself).
-    compares: bool = False
-    # `fit` respects the weights of the parts of a training set.
-    weighs: bool = False
-    # Batches stay what `real` and `sample` give, because `inputs` reads them; they are reduced for a fit only.
-    keeps_rows: bool = False
-    # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
-    long_fits: bool = False
-    # Its fits are trained, so that a generation takes seconds or more and is worth keeping.
-    trained: bool = False
+    compares: bool = False  # `score` is also given `first`, the model of generation 1 (None at generation 1)
+    weighs: bool = False  # `fit` respects the weights of the parts of a training set
+    keeps_rows: bool = False  # batches are reduced for a fit only, because `inputs` reads them
+    long_fits: bool = False  # `fit` is also given `scratch`, where it keeps its progress (None without a checkpoint)
+    trained: bool = False  # a generation takes seconds or more and is worth keeping
 
     def check(self, demands: list[Demand], sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
         """Refuse, before any work, what cannot be computed: `demands` of the regimes, set sizes n_1, n_2, …, and the

@@ -1,8 +1,7 @@
 """The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and as part of a page.
 
-Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds.gaussian` and
-`lib.worlds.discrete` do and has the laws of `lib.theory`, and `view.js`, which shows it. Here is what they cannot have
-by themselves: the table of regimes, the word frequencies, and the settings as traits.
+Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds` do and has the laws of
+`lib.theory`, and `view.js`, which shows it. Here are the table of regimes, the word frequencies, and the settings.
 """
 
 from __future__ import annotations
@@ -67,11 +66,9 @@ def module() -> str:
 
 @cache
 def word_table(shown: int = SHOWN) -> dict[str, Any]:
-    """The word frequencies of the embedded Wikipedia text, in the form the module reads.
-
-    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`,
-    pairs (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts
-    by falling frequency, so ranks and classes together give every frequency.
+    """The word frequencies of the embedded Wikipedia text: `total` words in all; `classes`, pairs (count, number of
+    words that occur so often), most frequent first; `shown`, pairs (rank from 0 by falling frequency, word) of about
+    `shown` words at equal steps of the logarithm of the rank.
     """
     counts = word_counts()
     ordered = list(counts)

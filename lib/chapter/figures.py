@@ -5,6 +5,7 @@ Simulations are a median with a quantile band; the exact law is a thin dark line
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -20,29 +21,7 @@ INK = "#222222"
 
 def use() -> None:
     """Set the house style for the figures of a notebook."""
-    mpl.rcParams.update(
-        {
-            "figure.figsize": (7.2, 4.0),
-            "figure.dpi": 96,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "savefig.bbox": "tight",
-            "font.size": 10.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 11,
-            "axes.titlelocation": "left",
-            "axes.grid": True,
-            "grid.color": "#E4E4E4",
-            "grid.linewidth": 0.7,
-            "axes.axisbelow": True,
-            "legend.frameon": False,
-            "legend.fontsize": 9.5,
-            "lines.linewidth": 1.9,
-            "lines.markersize": 5.5,
-            "svg.hashsalt": "replace-or-accumulate",
-        }
-    )
+    plt.style.use(Path(__file__).with_name("book.mplstyle"))
 
 
 def style(what: Any) -> dict[str, Any]:

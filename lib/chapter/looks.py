@@ -1,7 +1,7 @@
 """The one table of regimes for the eye: how each family is drawn in every figure, and what the explorer says of it.
 
-A regime goes by its `family`, never by its label. One of your own is entered from its own file, by
-`looks.register("Mine", Look("#AA4499", "<", "--"))`; a family that is not entered is drawn in a neutral look.
+A regime goes by its `family`. One of your own is entered by `looks.register("Mine", Look("#AA4499", "<", "--"))`; a
+family that is not entered is drawn in a neutral look.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from lib.regimes import Regime
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and line style as matplotlib names them; `dark` is the colour on a dark ground.
-
-    A family that the explorer offers also has `start`, the regime that its menu starts with; `label`, what
-    `str(regime)` says of its parameters; `about`, what the menu says; and `controls`, for each share that can be moved
-    its name and the end of its range that belongs to another family, or None.
+    """Colour, marker and line style as matplotlib names them; `dark` is the colour on a dark ground. For the explorer's
+    menu, `start` is the regime that it starts with, `label` its text, `about` what is said of it, and `controls` have,
+    for each share that can be moved, its name and the end of its range that belongs to another family, or None.
     """
 
     color: str

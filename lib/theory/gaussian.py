@@ -88,8 +88,7 @@ def _(regime: regimes.Accumulate, sizes, unbiased):
 
 
 def _accumulate_with_real(shares, kept, sizes, unbiased):
-    """Everything is kept but for all except `kept` samples of the original set, and a share a of each new batch is
-    real.
+    """All is kept, of the original set only `kept` samples, and a share a of each new batch is real.
 
     With w the batch's part of the pool, the pool's mean keeps 1 − w of its error and takes w·(1 − a) of that of the
     newest fit, whose covariance is `cross`: 1/n between a subset's mean and the mean of all n, and afterwards the pool
@@ -136,9 +135,8 @@ def _(regime: regimes.RealOnly, sizes, unbiased):
 def _with_real(real_counts, sizes, unbiased, start, kept_variance, kept_spread, weight=None):
     """The recursion shared by all regimes that hold r real samples beside s synthetic ones in a fit.
 
-    D is the squared distance of the fitted mean from a centre (the truth, the original mean or the kept mean), `start`
-    its value after fit 1; the real part has variance `kept_variance` and its mean the squared distance
-    `kept_spread(r)`, and counts for `weight` of the fit, by default for its share r/N.
+    The fitted mean's squared distance from a centre (the truth, the original mean or the kept mean) is `start` after
+    fit 1; the real part has `kept_variance`, its mean the distance `kept_spread(r)`, and by default the weight r/N.
     """
     variance, distance = [1.0 if unbiased else 1 - 1 / sizes[0]], [start]
     for r, size in zip(real_counts[1:], sizes[1:], strict=True):

@@ -12,8 +12,6 @@ Gaussian mixture whatever its components. The derivations are the project's own;
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 import numpy as np
 
 from lib import regimes
@@ -100,48 +98,31 @@ def _shares(regime, n, generations):
     refuse("regime", regime, "a regime of lib.regimes with a closed form")
 
 
-@singledispatch
 def _drift(regime, n, squares, moment):
     """E[squared mean] of the training set; `moment` is its (or the pool's) E[second moment]."""
-    refuse("regime", regime, "one whose mean has a closed form: not Keep or Mixture")
-
-
-def _recursed(first, squares, moment, step):
-    error = [first]
-    for t in range(1, len(squares)):
-        error.append(step(t, error[-1], moment[t - 1] - error[-1] + squares[t - 1]))
+    t = np.arange(1, len(squares))
+    fresh, share, sizes = 0.0, 1.0, np.full(len(t), float(n))
+    if isinstance(regime, regimes.RealOnly):
+        return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
+    if isinstance(regime, regimes.AccumulateSubsample):
+        return _drift_of_subsets(n, squares, moment)
+    if isinstance(regime, regimes.ReplaceGrown):
+        sizes = n * (t + 1)
+    elif isinstance(regime, regimes.Accumulate):
+        plain(regime)
+        sizes = n * (t + 1) ** 2
+    elif isinstance(regime, regimes.FreshReal):
+        r = portion(regime.share, n)
+        fresh, share, sizes = (r / n) ** 2 / r if r else 0.0, (1 - r / n) ** 2, np.full(len(t), n - r or np.inf)
+    elif not isinstance(regime, regimes.Replace):
+        refuse("regime", regime, "one whose mean has a closed form: not Keep or Mixture")
+    error = [1 / n]
+    for size, second, square in zip(sizes, moment[:-1], squares[:-1], strict=True):
+        error.append(fresh + share * (error[-1] + (second - error[-1] + square) / size))
     return np.array(error)
 
 
-@_drift.register
-def _(regime: regimes.Replace | regimes.ReplaceGrown, n, squares, moment):
-    grown = isinstance(regime, regimes.ReplaceGrown)
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1 if grown else 1)))
-
-
-@_drift.register
-def _(regime: regimes.Accumulate, n, squares, moment):
-    plain(regime)
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1) ** 2))
-
-
-@_drift.register
-def _(regime: regimes.RealOnly, n, squares, moment):
-    return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
-
-
-@_drift.register
-def _(regime: regimes.FreshReal, n, squares, moment):
-    r = portion(regime.share, n)
-    a, s = r / n, n - r
-    fresh = a**2 / r if r else 0.0
-    return _recursed(
-        1 / n, squares, moment, lambda t, e, spread: fresh + ((1 - a) ** 2 * (e + spread / s) if s else 0.0)
-    )
-
-
-@_drift.register
-def _(regime: regimes.AccumulateSubsample, n, squares, moment):
+def _drift_of_subsets(n, squares, moment):
     """The mean of a subset scatters about the pool's by the finite-population formula."""
     pool, out = 1 / n, []
     for t in range(1, len(squares) + 1):

@@ -36,8 +36,8 @@ def expected_excess_risk(
     """E|ŵ_t − w*|² of least squares for t = 1 … generations, shape (generations,).
 
     `n` is a number of rows or a function of the generation (for a fixed design: multiples of the first). Fixed: Replace
-    t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024). Real data at every
-    generation: σ²d/(N_t−d−1). ValueError where no closed form is known.
+    t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024); RealOnly
+    σ²d/(N_t−d−1). ValueError where no closed form is known.
     """
     among("design", design, ("fixed", "fresh"))
     d, sizes = whole("dimension", dimension, 1), set_sizes(regime, n, generations, 1)
@@ -100,8 +100,7 @@ def _(regime: Mixture, sizes, d, fixed):
 
 
 def carried(s, rows, d):
-    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and
-    of the s rows.
+    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, with Gram matrices G_s and G of all.
 
     G = LLᵀ and G_s = LBLᵀ with B, matrix-variate beta, independent of L; the second moments of B follow from
     B₁₁ ~ Beta(s/2, (N−s)/2), E[B₁₁B₂₂ − B₁₂²] = s(s−1)/(N(N−1)) and rotation, and E[tr G tr G⁻¹] = (Nd²−2d)/(N−d−1).
@@ -151,8 +150,7 @@ def ridge_excess_risk(
 
 
 def _ridge_steps(regime, kept, generations, penalty):
-    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector, η_t the least-squares noise of one labelling, variance
-    σ²/s."""
+    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector; η_t, the noise of one labelling, has variance σ²/s."""
     among("penalty", penalty, ("fixed", "per_row"))
     if not ((kept > 0) & (kept <= 1)).all():
         refuse("kept", kept, "factors s/(s+λ) in (0, 1]")

@@ -36,7 +36,7 @@ MODE_SCORES = {
 
 @dataclass(frozen=True)
 class GMMModel:
-    """For each run and component: weights (runs, k), means (runs, k, d), covariances (runs, k, d, d)."""
+    """Weights (runs, k), means (runs, k, d) and covariances (runs, k, d, d) of the components."""
 
     weights: np.ndarray
     means: np.ndarray
@@ -96,9 +96,8 @@ class _Density(World):
 class GMM(_Density):
     """Gaussian mixtures with full covariances, fitted by scikit-learn's EM from scratch, one run after the other.
 
-    An M step keeps the mean and the covariance of the data: those of the fitted mixture are the training set's (but for
-    scikit-learn's 10⁻⁶ on each variance). So the mixture's variance and mean follow the exact laws of one Gaussian
-    under maximum likelihood, whatever the shape of the data and the number of components.
+    An M step keeps the mean and the covariance of the data (but for scikit-learn's 10⁻⁶ on each variance). So those of
+    the mixture follow the exact laws of one Gaussian under maximum likelihood, whatever the data and the components.
 
     Parameters
     ----------
@@ -110,10 +109,9 @@ class GMM(_Density):
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`,
     means over coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth:
     1, 0, 1). For data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true
-    modes, whichever that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the
-    last of several), `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of
-    samples that lie in the convex hull of the true modes and outside every region about one of them that holds 99% of
-    its own points.
+    modes, `rare_mode`, the share nearest to the one least probable in truth (the last of several), `mode_diversity`,
+    Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples in the convex hull of the
+    modes and outside the regions about them that hold 99% of their own points.
 
     Extra: `shown`, three hundred samples.
     """
@@ -178,41 +176,37 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        of_modes = {"smallest_mode", "rare_mode", "mode_diversity"}
-        if (of_modes | {"between_modes", "shown"}) & set(names):
-            points = self.sample(model, self.score_samples, None, rng).values
-            if "shown" in names:
-                out["shown"] = points[:, :SHOWN]
-            if "between_modes" in names:
-                out["between_modes"] = self.shape.between(points).mean(axis=1)
-        if of_modes & set(names):
+        if not {"shown", *MODE_SCORES} & set(names):
+            return out
+        points = self.sample(model, self.score_samples, None, rng).values
+        known = {"shown": points[:, :SHOWN]}
+        if MODE_SCORES.keys() & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
             # Σp(1−p) of shares among m samples is low by the factor 1 − 1/m.
             diversity = (p * (1 - p)).sum(axis=1) / (1 - 1 / self.score_samples)
-            known = {
+            known |= {
                 "smallest_mode": p.min(axis=1),
                 "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),
+                "between_modes": self.shape.between(points).mean(axis=1),
             }
-            out |= {name: known[name] for name in names if name in known}
-        return out
+        return out | {name: known[name] for name in names if name in known}
 
 
 @dataclass(frozen=True)
 class KDE(_Density):
     """Kernel density estimates with a normal kernel, the same in every direction.
 
-    A sample is a training point plus kernel noise. Evaluating a fit takes one pass over its points in chunks: memory
-    grows with neither the test points times the training points nor the square of either.
+    A sample is a training point plus kernel noise. A fit is evaluated in one pass over its points, in chunks.
 
     Parameters
     ----------
     data : as for `GMM`.
     bandwidth : the kernel's standard deviation, a positive number; or "scott", N^{−1/(d+4)}, or "silverman",
-        (N(d+2)/4)^{−1/(d+4)}, with N the size of the training set and d the dimension, times the standard deviation of
-        the real data, which is 1 here, and not that of the set.
+        (N(d+2)/4)^{−1/(d+4)}, N the size of the training set and d the dimension: times the standard deviation of the
+        real data, which is 1, and not that of the set.
 
     Scores: `test_nll`, `variance_ratio`, `squared_mean_error` and `second_moment`, as for `GMM`. Extra: `shown`, three
     hundred samples.

@@ -55,15 +55,10 @@ class Discrete(World):
         p^(1/temperature), then only from the most probable states, as many as it takes to hold the share top_p. Real
         data are what they are.
 
-    Scores of a fit p against the truth q:
-
-    - `heterozygosity_ratio`: Σp(1−p) / Σq(1−q); Σp(1−p) is the chance that two draws differ (Gini–Simpson index)
-    - `support`: the number of states with p > 0
-    - `missing_mass`: Σq over states with p = 0, the true probability of what the model cannot say (Good 1953)
-    - `tail_ratio`: Σp / Σq over the tail
-    - `total_variation`: ½ Σ|p − q|
-    - `kl`: KL(truth ‖ fit) in nats, the excess test loss; infinite as soon as one state is lost
-    - `reverse_kl`: KL(fit ‖ truth) in nats, always finite
+    Scores of a fit p against the truth q: `heterozygosity_ratio` Σp(1−p) / Σq(1−q), with the chance Σp(1−p) that two
+    draws differ; `support`, the states with p > 0; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio`
+    Σp / Σq over the tail; `total_variation` ½ Σ|p − q|; `kl`, KL(truth ‖ fit) in nats, the excess test loss, infinite
+    as soon as one state is lost; `reverse_kl`, KL(fit ‖ truth) in nats, always finite.
 
     Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
     """

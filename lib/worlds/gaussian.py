@@ -35,16 +35,11 @@ class Gaussian(World):
     truth : where the real data come from: None for N(0, I), a frozen `scipy.stats` distribution with finite variance
         (univariate: independent coordinates; multivariate: of the right dimension).
 
-    Scores, each against the truth with mean μ₀ and covariance Σ₀, for a fit N(μ, Σ):
-
-    - `trace_ratio`: tr Σ / tr Σ₀
-    - `log_det_ratio`: ln det Σ − ln det Σ₀ (NaN for n ≤ d, where Σ is singular)
-    - `squared_mean_error`: |μ − μ₀|², in squared units of the data
-    - `w2_squared`: squared 2-Wasserstein distance to the truth (Gelbrich 1990 for a Gaussian truth; by quantiles for
-      another truth in one dimension); `gelbrich`: for a truth that is not Gaussian, the lower bound of that formula
-    - `kl`: KL(truth ‖ fit) in nats, the excess test loss (Gaussian truth only; NaN for n ≤ d)
-
-    Extras: `mean` and `covariance` themselves.
+    Scores of a fit N(μ, Σ) against the truth, N(μ₀, Σ₀) if it is Gaussian: `trace_ratio` tr Σ / tr Σ₀; `log_det_ratio`
+    ln det Σ − ln det Σ₀; `squared_mean_error` |μ − μ₀|²; `w2_squared`, the squared 2-Wasserstein distance (Gelbrich
+    1990 for a Gaussian truth; by quantiles for another one in one dimension), and for a truth that is not Gaussian its
+    lower bound `gelbrich`; `kl`, KL(truth ‖ fit) in nats, the excess test loss (Gaussian truth only). Where n ≤ d, Σ is
+    singular, and `log_det_ratio` and `kl` are NaN. Extras: `mean` and `covariance` themselves.
     """
 
     dimension: int = 1

@@ -53,9 +53,8 @@ class Labels(_Whole):
     """The mean label of each row of one design that has been labelled size / rows times.
 
     Least squares sees labels y through Qᵀy only, X = Q Aᵀ with orthonormal columns in Q: `root` is A, lower trapezoidal
-    of shape (runs, d, k), and `mean` the mean of Qᵀy over the labellings, shape (runs, k). `inverse` is A⁻ᵀ, found once
-    for a design; applied to `mean` it does what the pseudo-inverse of X does to the mean labels. Every batch of a run
-    is about the same design, so merging is a mean.
+    of shape (runs, d, k), and `mean` the mean of Qᵀy over the labellings, shape (runs, k). `inverse` is A⁻ᵀ. All
+    batches of a run are about the same design, so merging is a mean.
     """
 
     size: int

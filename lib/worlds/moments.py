@@ -15,8 +15,7 @@ class Moments:
     """Count, mean and scatter of Gaussian samples: a sufficient statistic that merges in O(d²) whatever the count.
 
     `mean` has shape (runs, d); `scatter`, the sum of centred outer products, (runs, d, d). `factor`, where known, is
-    lower trapezoidal with scatter = factor @ factor.T: it keeps directions apart whose scales differ by more than
-    floating point can hold in the scatter itself.
+    lower trapezoidal with scatter = factor @ factor.T, and holds scales that differ by more digits than it can.
     """
 
     size: int
@@ -54,8 +53,7 @@ class Moments:
 
         For Gaussian samples, S = W₁ + W₂ + uuᵀ with independent Wisharts W₁ of the subset, W₂ of the rest and a
         Gaussian u from the difference of their means. Standardised by the Cholesky factor of their sum, the three do
-        not depend on S (Basu's theorem: S and the mean are complete and sufficient, the standardised parts ancillary).
-        A second subset of the same samples would have to know the samples behind the first: that needs rows.
+        not depend on S (Basu's theorem). A second subset of the same samples needs rows.
         """
         check_take(k, self.size)
         if k == self.size:

@@ -38,19 +38,15 @@ class Regression(World):
         all runs, on which real data are drawn and labels given. New real data have new x, except on a given matrix.
     ridge : λ ≥ 0, added to the diagonal of XᵀX.
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
-    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ +
-        δ, with one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
+    shift : c ≥ 0, a bias of every model's own: its labels are those of ŵ + δ, with one δ of length c along w* (along
+        the diagonal if w* = 0).
     weights : w*, shape (d,); by default of length 1 along the diagonal.
     sampler : "statistic" draws what least squares sees of a batch, exact in law and as cheap for 10**13 rows as for a
         hundred; "explicit" draws the rows, which regimes need that draw subsets, and a fixed design of which a part is
         labelled.
 
-    Scores:
-
-    - `excess_risk`: |ŵ − w*|², the expected squared test error for x ~ N(0, I) less σ²
-    - `shrinkage`: ŵ·w* / |w*|², 1 on average for an unbiased fit, 0 when nothing is left of the signal (only if w* ≠ 0)
-
-    Extras: `weights`, ŵ itself.
+    Scores: `excess_risk` |ŵ − w*|², the expected squared test error for x ~ N(0, I) less σ²; `shrinkage` ŵ·w* / |w*|²,
+    1 on average for an unbiased fit (only if w* ≠ 0). Extra: `weights`, ŵ itself.
     """
 
     dimension: int = 10
@@ -149,7 +145,7 @@ class Regression(World):
             x = rng_design.standard_normal((runs, size, self.dimension)) if fresh else self._tiled(runs, size)
             return self._labelled(truth, x, rng_labels)
         if self._given is not None:
-            root, rows = np.tile(self._given_root, (runs, 1, 1)), len(self._given)
+            root, rows = np.tile(np.linalg.qr(self._given, mode="r").T, (runs, 1, 1)), len(self._given)
         elif used or self._fresh:
             return self._sums(truth, size, rng_design, rng_labels)
         else:
@@ -157,10 +153,6 @@ class Regression(World):
         # In the order in which a checkpoint gives it back: a product of transposed matrices may be rounded differently.
         inverse = None if self.ridge else np.ascontiguousarray(np.linalg.inv(root).swapaxes(1, 2))
         return self._relabelled(truth, size, Labels(size, rows, root, np.empty(0), inverse), rng_labels)
-
-    @cached_property
-    def _given_root(self) -> np.ndarray:
-        return np.linalg.qr(self._given, mode="r").T
 
     def inputs(self, source, size, rng):
         """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x (runs, size, d),
@@ -189,14 +181,10 @@ class Regression(World):
             weights = np.linalg.solve(sums.gram + penalty * np.eye(self.dimension), sums.cross[:, :, None])
         return Fit(RegressionModel(weights[:, :, 0]), steps=1, examples=total.size)
 
-    @cached_property
-    def _shift(self) -> np.ndarray:
-        along = self._truth if self._truth.any() else np.ones(self.dimension)
-        return self.shift * along / np.linalg.norm(along)
-
     def sample(self, model, size, inputs, rng):
         if self.shift:
-            model = RegressionModel(model.weights + self._shift)
+            along = self._truth if self._truth.any() else np.ones(self.dimension)
+            model = RegressionModel(model.weights + self.shift * along / np.linalg.norm(along))
         if self.sampler == "statistic" and inputs is not None:
             return self._relabelled(model, size, inputs, rng)
         rng_design, rng_labels = rng.spawn(2)

@@ -4,9 +4,9 @@ Their Theorem 5.1, with the density put together from its proof: for α in [0, 1
 
     p = ½ U[0, 1] + ½ ((1−α) U[0, 1−2α] + (α/2) U[2, 3] + (α/2) U[μ, μ+f]),
 
-f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0, uniform on [0, 1]. Real data never fall into [2, 3],
-and the likelihood keeps α near 0. A fitted model has a little mass there. One synthetic point in [2, 3] is enough: a
-spike of width f on that point has so high a density that no other data can outweigh it.
+f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0. Real data never fall into [2, 3], and the likelihood
+keeps α near 0. One synthetic point there is enough: a spike on it has so high a density that no other data can outweigh
+it.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ SCORES = {
 
 @dataclass(frozen=True)
 class GaussianModel:
-    """N(mean, covariance) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k) with covariance =
-    factor @ factor.T. The factor holds what the covariance cannot: directions whose spreads differ by many digits."""
+    """N(mean, factor @ factor.T) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k), which holds
+    what the covariance cannot: directions whose spreads differ by many digits."""
 
     mean: np.ndarray
     factor: np.ndarray
@@ -97,8 +97,7 @@ class Truth:
 
     @cached_property
     def quantile_product(self) -> float:
-        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard
-        normal."""
+        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z], Q₀ the quantile function of a univariate truth, Z standard normal."""
         truth = self.distribution
         if hasattr(truth, "pmf"):
             # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function: from one
@@ -113,10 +112,6 @@ class Truth:
         z = np.linspace(0, 30, 1 << 16)
         upper, lower = truth.isf(stats.norm.sf(z)), truth.ppf(stats.norm.sf(z))
         return float(np.trapezoid((upper - lower) * z * stats.norm.pdf(z), z))
-
-    @cached_property
-    def inverse_root(self) -> np.ndarray:
-        return np.linalg.inv(self.root)
 
     @cached_property
     def standard(self) -> bool:
@@ -177,7 +172,8 @@ class Truth:
         if regular.any():
             factor, gap = model.factor[regular], gap[regular]
             if not self.standard:
-                factor, gap = self.inverse_root @ factor, gap @ self.inverse_root.T
+                root = np.linalg.inv(self.root)
+                factor, gap = root @ factor, gap @ root.T
             inverse = _inverse_lower(factor)
             shift = inverse @ gap[:, :, None]
             out[regular] = 0.5 * ((inverse**2).sum(axis=(1, 2)) + (shift**2).sum(axis=(1, 2)) - d + log_det[regular])
