@@ -66,8 +66,7 @@ def median(values, level: float = 0.95) -> Interval:
 
 
 def quantile(values, probability: float, level: float = 0.95) -> Interval:
-    """Distribution-free interval of a quantile between two order statistics, whose ranks are binomial quantiles. NaN
-    ends where there are too few values for the level."""
+    """Distribution-free interval between two order statistics; NaN ends where values are too few for the level."""
     ordered = np.sort(_values(values))
     count, tail = ordered.size, (1 - level) / 2
     low = int(stats.binom.ppf(tail, count, probability))

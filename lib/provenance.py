@@ -98,9 +98,6 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-# Code
-
-
 def code(modules: Iterable[str]) -> dict[str, str]:
     """The digest of each of these modules of lib and, recursively, of all of lib that they import, in functions too."""
     found: dict[str, str] = {}
@@ -158,9 +155,6 @@ def _theirs(module: str) -> bool:
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(module), "__file__", None)
     return top in sys.stdlib_module_names if file is None else file.startswith(INSTALLED)
-
-
-# Content
 
 
 def fingerprint(value: Any, name: str = "value") -> str:

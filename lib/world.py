@@ -110,8 +110,8 @@ class World:
         scores; `named`: these were asked for by name."""
 
     def real(self, runs: int, size: int, rng: np.random.Generator, used: int) -> pool.Batch:
-        """`size` real samples for each run. `used` have been handed out before; `lib.streams.child(rng, used)` is the
-        stream of the next ones. A finite corpus hands out disjoint parts."""
+        """`size` real samples for each run, from the stream `lib.streams.child(rng, used)`: `used` have been handed out
+        before, and a finite corpus hands out disjoint parts."""
         raise NotImplementedError
 
     def inputs(self, source: pool.Batch, size: int, rng: np.random.Generator) -> Any:

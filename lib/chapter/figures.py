@@ -41,11 +41,8 @@ def trajectory(
     marks: int = 8,
     **look: Any,
 ) -> None:
-    """Draw one regime's score against the generation: median (or mean) over runs, a band, the exact law.
-
-    `values` has dims (generation, run) and scalar coordinates `regime` and `family`, as recursion leaves them. `band`
-    is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None.
-    """
+    """Draw one regime's score, dims (generation, run), against the generation: median (or mean) over runs, a band, the
+    exact law. `band` is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None."""
     look = style(values) | look
     t = values["generation"].values
     middle = values.median("run") if center == "median" else values.mean("run")

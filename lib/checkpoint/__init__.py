@@ -35,9 +35,6 @@ STORE = "LIB_STORE"
 MAY_DIFFER = ("generations", "n", "regimes", "select")
 
 
-# What is looked for
-
-
 def hangs_on(world, regimes: dict, select: Any, settings: dict, sizes: list[int]) -> dict[str, Any]:
     """What the numbers of a call hang on, as JSON holds it. ValueError for a setting that cannot be read."""
     contents = {f.name: provenance.fingerprint(getattr(world, f.name), f.name) for f in fields(world)}
@@ -60,6 +57,8 @@ def through(compute: Callable[[Checkpoint | None], xr.Dataset], folder: str | Pa
     """`compute(checkpoint)`, with the checkpoint in `folder` or below the one that LIB_CHECKPOINTS names; or, if no
     folder was given, what the store holds of it. `rest`: see `hangs_on`."""
     above = os.environ.get(VARIABLE) if world.trained and folder is None else None
+    if folder is not None and (not isinstance(folder, str | os.PathLike) or not str(folder)):
+        refuse("checkpoint", folder, "the path of a folder")
     try:
         basis = hangs_on(world, *rest) if folder is not None or above or os.environ.get(STORE) else None
     except ValueError:
@@ -72,7 +71,8 @@ def through(compute: Callable[[Checkpoint | None], xr.Dataset], folder: str | Pa
     def kept() -> xr.Dataset:
         if folder is None and not above:
             return compute(None)
-        with opened(_below(Path(above).expanduser(), basis) if above else _given(folder), basis) as checkpoint:
+        place = _below(Path(above).expanduser(), basis) if above else Path(folder).expanduser()
+        with opened(place, basis) as checkpoint:
             return compute(checkpoint)
 
     return remembered(basis, kept) if folder is None else kept()
@@ -104,14 +104,8 @@ def remembered(key: Any, compute: Callable[[], Any]) -> Any:
     return value
 
 
-def _given(folder: str | Path) -> Path:
-    if not isinstance(folder, str | os.PathLike) or not str(folder):
-        refuse("checkpoint", folder, "the path of a folder")
-    return Path(folder).expanduser()
-
-
 def _below(above: Path, basis: dict[str, Any]) -> Path:
-    """The folder of a call, by all that may not differ. Set sizes that grow are the same as far as both calls go."""
+    """The folder of a call, by all that may not differ."""
     same = basis | {"settings": {k: v for k, v in basis["settings"].items() if k not in MAY_DIFFER}, "sizes": None}
     name = f"{basis['settings']['world']}-{provenance.fingerprint(same | {'n': basis['sizes'][0]})[:12]}"
     folder, number = above / name, 1
@@ -122,10 +116,8 @@ def _below(above: Path, basis: dict[str, Any]) -> Path:
 
 
 def _begin_alike(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Set sizes that grow are the same as far as both calls go."""
     return all(a == b for a, b in zip(stored["sizes"], wanted["sizes"], strict=False))
-
-
-# A folder of generations
 
 
 @contextlib.contextmanager

@@ -156,9 +156,6 @@ def written(what: str, kept: str) -> Iterator[None]:
         raise OSError(error.errno, message) from error
 
 
-# Files
-
-
 def seal(path: Path, content: dict[str, Any]) -> None:
     """JSON with its own digest, written aside and renamed."""
     aside = path.with_name(f".{path.stem}-{os.getpid()}.json")

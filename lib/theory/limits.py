@@ -1,7 +1,7 @@
 """Laws of what accumulating does not stop: biases that recur, filters, weights, and what was never sampled.
 
-t counts fits. A *factor* h is what one generation leaves of a quantity by a bias of its own, beside sampling noise: the
-temperature for a variance, s/(s+λ) for a ridge coefficient, ψ/φ for a share of errors under a verifier.
+t counts fits. A *factor* h is what one generation leaves of a quantity by a bias of its own: the temperature for a
+variance, s/(s+λ) for a ridge coefficient, ψ/φ for a share of errors under a verifier.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ def tempered_variance(regime: Regime, n: int, generations: int, temperature: flo
 def strong_collapse_risk(n, dimension: int, noise: float, synthetic: float, shift: float) -> np.ndarray:
     """E|ŵ − w*|² of least squares on n rows of which a share p₂ is labelled by w* + δ, |δ| = c, x ~ N(0, I): exact.
 
-    To leading order p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), which is how Dohmatob et al. (2025) have it in the limit of many
-    rows: more rows never take it below the floor p₂²c².
+    To leading order p₂²c² + (σ² + p₁p₂c²) d/(n−d−1), as Dohmatob et al. (2025) have it in the limit of many rows.
     """
     share("synthetic", synthetic)
     n = np.asarray(n, dtype=float)
@@ -88,8 +87,7 @@ def weighted_error(weight, ratio: float = 1.0):
 
 def breakdown(right: float, wrong: float) -> float:
     """The share of wrong labels p* up to which those that a verifier keeps are mostly right: 1/(1 + ψ/φ), with keep
-    rates φ = `right` of right and ψ = `wrong` of wrong labels. Feng et al. (2024) find the same point for linear
-    classifiers trained on what is kept."""
+    rates φ = `right` of right and ψ = `wrong` of wrong labels (Feng et al. 2024 for linear classifiers)."""
     share("right", right), share("wrong", wrong)
     if not right + wrong:
         refuse("right, wrong", (right, wrong), "at least one keep rate above 0")
@@ -102,8 +100,7 @@ def mean_field(
     """Probabilities p_t of a discrete model as n → ∞, shape (generations, K), when what is added to the data is
     step(p_t).
 
-    `passed` is the share of a model's samples that is added. Replace p_{t+1} = step(p_t), Accumulate the mean of the
-    pool, whose first set has size 1 and each later one `passed`.
+    Replace p_{t+1} = step(p_t), Accumulate the mean of the pool: a first set of size 1, each later one of `passed`.
     """
     p = [np.asarray(start, dtype=float)]
     if not isinstance(regime, Replace):
@@ -115,8 +112,7 @@ def mean_field(
 
 
 def tilted(accept) -> Callable[[np.ndarray], np.ndarray]:
-    """What a verifier passes on of a model: p_k accept_k / Σ p accept. Iterated under Replace it leaves the states that
-    are accepted most, whatever the truth."""
+    """What a verifier passes on of a model: p_k accept_k / Σ p accept."""
     accept = np.asarray(accept, dtype=float)
     return lambda p: p * accept / (p * accept).sum()
 

@@ -58,14 +58,9 @@ def _law(regime, sizes, d, fixed):
 
 
 @_law.register
-def _(regime: Replace, sizes, d, fixed):
-    steps = _risk(sizes[0], d) * sizes[0] / sizes if fixed else _risk(sizes, d)
-    return np.cumsum(steps)
-
-
-@_law.register
-def _(regime: ReplaceGrown, sizes, d, fixed):
-    return _law(Replace(), np.cumsum(sizes), d, fixed)
+def _(regime: Replace | ReplaceGrown, sizes, d, fixed):
+    rows = sizes if isinstance(regime, Replace) else np.cumsum(sizes)
+    return np.cumsum(_risk(rows[0], d) * rows[0] / rows if fixed else _risk(rows, d))
 
 
 @_law.register
@@ -85,10 +80,9 @@ def _(regime: RealOnly, sizes, d, fixed):
 def _(regime: FreshReal, sizes, d, fixed):
     if fixed and regime.share < 1:
         refuse("design", "fixed", f'"fresh" for {regime}: a part of a fixed design has no closed form')
-    real = np.array([portion(regime.share, int(n)) for n in sizes], dtype=float)
     out = [_risk(sizes[0], d)]
-    for r, rows in zip(real[1:], sizes[1:], strict=True):
-        out.append(carried(rows - r, rows, d) * out[-1] + _risk(rows, d))
+    for rows in sizes[1:]:
+        out.append(carried(rows - portion(regime.share, int(rows)), rows, d) * out[-1] + _risk(rows, d))
     return np.array(out)
 
 
@@ -114,8 +108,7 @@ def ridge_shrinkage(regime: Regime, kept, generations: int, penalty: str = "fixe
     """E⟨ŵ_t, v⟩/⟨w*, v⟩ along an eigenvector v of XᵀX, fixed design, equal sets: shape (generations, *kept.shape).
 
     `kept` is h = s/(s+λ), s the eigenvalue and λ the penalty of the first fit. Replace shrinks like hᵗ. Accumulate
-    keeps the shrinkage h of the first fit if λ stays the same, and if it grows with the rows shrinks on,
-    Γ(t+h)/(Γ(h)Γ(t+1)) ~ t^−(1−h)/Γ(h): accumulating does not stop a bias.
+    keeps h if λ stays the same, and if it grows with the rows shrinks on, Γ(t+h)/(Γ(h)Γ(t+1)) ~ t^−(1−h)/Γ(h).
     """
     gain, _ = _ridge_steps(regime, np.asarray(kept, dtype=float), generations, penalty)
     return np.cumprod(gain, axis=0)
