@@ -1,4 +1,4 @@
-"""Checkpoints and the store: nothing is lost or mixed by kills, by two at once, by damage, by other code or other data."""
+"""Checkpoints and the store: nothing is lost or mixed by kills, two at once, damage, other code or other data."""
 
 import functools
 import json
