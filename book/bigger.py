@@ -84,7 +84,7 @@ def middle(grid, score):
     """Medians over runs with dims (estimator, dimension, n, regime, generation), axes in ascending order."""
     from lib.chapter.looks import LOOKS
 
-    values = grid["quantile_of"].sel(score=score, quantile=0.5).sortby(["dimension", "n"])
+    values = grid["quantile_of"].sel(score_name=score, quantile=0.5).sortby(["dimension", "n"])
     order = np.argsort([list(LOOKS).index(str(family)) for family in values["family"].values], kind="stable")
     return values.isel(regime=order).transpose("estimator", "dimension", "n", "regime", "generation")
 

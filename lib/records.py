@@ -50,7 +50,7 @@ def key(configuration: Mapping[str, Any]) -> str:
 
 def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
-    first `runs` runs under the score's own name, and for all scores together, with `score` as the first dim
+    first `runs` runs under the score's own name, and for all scores together, with `score_name` as the first dim
 
     - `quantile_of` (…, regime, generation, quantile) and `mean_of` (…, regime, generation, part), where `part` is the
       estimate and its standard error;
@@ -101,12 +101,12 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     dims = {"quantile": "generation quantile", "mean": "generation part", "change": "change part", "gap": "other part"}
     for part, last in dims.items():
         array = np.stack([of[part] for of in parts]).astype("float32")
-        out[f"{part}_of"] = (("score", *lead, "regime", *last.split()), array)
-    about = {key: ("score", [str(v.attrs.get(key, "")) for v in scores.values()]) for key in ABOUT}
+        out[f"{part}_of"] = (("score_name", *lead, "regime", *last.split()), array)
+    about = {key: ("score_name", [str(v.attrs.get(key, "")) for v in scores.values()]) for key in ABOUT}
     since, until = zip(*CHANGES.values(), strict=True)
     spans = {k: ("change", [t[places[at]] for at in ends]) for k, ends in (("since", since), ("until", until))}
-    names = {"score": list(scores), "quantile": list(QUANTILES), "part": list(PARTS), "change": list(CHANGES)}
-    return out.assign_coords(names | {"other": others} | about | spans)
+    out = out.assign_coords(quantile=list(QUANTILES), part=list(PARTS), change=list(CHANGES), other=others)
+    return out.assign_coords({"score_name": list(scores)} | about | spans)
 
 
 def logarithmic(name: str, about: Mapping[str, Any]) -> bool:

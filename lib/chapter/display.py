@@ -103,7 +103,7 @@ def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> 
     `scores` maps their names to a label and a format, such as {"test_nelbo": ("test bound (nats)", ".1f")}.
     """
     for score in scores:
-        among("scores", score, [name for name, values in data.items() if "run" in values.dims])
+        among("scores", score, data["score_name"].values.tolist())
     axes = [dim for dim in data[next(iter(scores))].dims if dim not in records.SERIES]
     for place in itertools.product(*(data[axis].values for axis in axes)):
         arm = data.sel(dict(zip(axes, place, strict=True)))

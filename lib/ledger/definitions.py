@@ -26,15 +26,9 @@ from lib.world import KINDS
 
 LEVEL = 0.99
 PREFERRED = ("kl", "excess_risk", "w2_squared", "tail_ratio", "missing_mass")  # among scores of one kind
-# Units of losses that are a sample's own, in nats; of text the unit is a choice, so that ten times less probable means
-# nothing.
+# Units of losses of a whole sample; of text the unit is a choice, so that ten times less probable means nothing.
 PER_SAMPLE = ("nats per point", "nats per image")
-IN_NATS = (
-    *PER_SAMPLE,
-    "perplexity",
-)  # whose changes are changes of a log probability, so that a level can be given for them
-MODES = ("between_modes",)  # share of what a model produces that lies between the modes of the truth
-HALLUCINATIONS = ("off_support", "valid_share")  # share of what a model produces that the truth never does, or does
+IN_NATS = (*PER_SAMPLE, "perplexity")  # their changes are those of a log probability, for which a level can be given
 
 # Times the first fit's excess risk; for losses, a typical real sample is that many times less probable.
 CATASTROPHE = 10.0
@@ -51,7 +45,7 @@ class Course:
     """A score of one regime: its mean over runs and its standard error at every generation, and its paired changes."""
 
     def __init__(self, data: xr.Dataset, regime: str, score: str):
-        found = data.sel(regime=regime, score=score)
+        found = data.sel(regime=regime, score_name=score)
         self.score, self.runs = score, int(data.attrs["runs"])
         self.kind, self.worse, self.units = (str(found[key].item()) for key in records.ABOUT)
         self.sign = 1.0 if self.worse == "more" else -1.0
@@ -138,8 +132,8 @@ def of_kind(*kinds: str, units: tuple[str, ...] | None = None) -> Callable[[xr.D
             if kind not in KINDS:
                 refuse(f"kind of {score}", kind, ", ".join(KINDS))
         order = sorted(known, key=lambda score: PREFERRED.index(score) if score in PREFERRED else len(PREFERRED))
-        fits = lambda s: known[s][0] != "loss" or units is None or known[s][1] in units  # noqa: E731
-        return [score for kind in kinds for score in order if known[score][0] == kind and fits(score)]
+        other = {s for s, (kind, unit) in known.items() if kind == "loss" and units is not None and unit not in units}
+        return [score for kind in kinds for score in order if known[score][0] == kind and score not in other]
 
     return scores
 
@@ -151,9 +145,9 @@ def named(*names: str) -> Callable[[xr.Dataset], list[str]]:
 
 def declared(data: xr.Dataset) -> list[tuple[str, ...]]:
     """Of each score of a summary: its name, kind, which direction is worse, and unit."""
-    if "score" not in data.dims:
+    if "score_name" not in data.dims:
         return []
-    return list(zip(*(map(str, data[key].values) for key in ("score", *records.ABOUT)), strict=True))
+    return list(zip(*(map(str, data[key].values) for key in ("score_name", *records.ABOUT)), strict=True))
 
 
 def _above(over: Interval, course: Course, said: str) -> Answer:
@@ -173,7 +167,7 @@ def _catastrophic(course, data, regime):
     return _above(course.interval(rise - log(CATASTROPHE), error), course, said)
 
 
-def _any_increase(course, data, regime):
+def _rises(course, data, regime):
     rise = course.interval(*course.change("whole"))
     if not np.isfinite(rise.low):
         return Answer(None, course.score, "a rise needs more than one run to be seen")
@@ -263,6 +257,8 @@ def _tails(course, data, regime):
     return _above(worse, course, said)
 
 
+RISKS = of_kind("excess risk", "loss")
+OUTSIDE = named("off_support", "valid_share")  # share of what is produced that the truth never does, or does
 DEFINITIONS = (
     Definition(
         "catastrophic",
@@ -271,13 +267,7 @@ DEFINITIONS = (
         of_kind("excess risk", "loss", units=PER_SAMPLE),
         _catastrophic,
     ),
-    Definition(
-        "increase",
-        "any increase of population risk",
-        "more than at the first fit",
-        of_kind("excess risk", "loss"),
-        _any_increase,
-    ),
+    Definition("increase", "any increase of population risk", "more than at the first fit", RISKS, _rises),
     Definition(
         "divergence",
         "asymptotic divergence of population risk",
@@ -299,13 +289,9 @@ DEFINITIONS = (
         of_kind("variance"),
         _variance,
     ),
-    Definition("modes", "mode entanglement", "more samples between the modes of the truth", named(*MODES), _risen),
-    Definition("tails", "disappearance of tails", f"a score of the tail {FADED:.0%} worse", of_kind("tail"), _tails),
     Definition(
-        "hallucination",
-        "hallucinated data",
-        "more samples that the truth cannot produce",
-        named(*HALLUCINATIONS),
-        _risen,
+        "modes", "mode entanglement", "more samples between the modes of the truth", named("between_modes"), _risen
     ),
+    Definition("tails", "disappearance of tails", f"a score of the tail {FADED:.0%} worse", of_kind("tail"), _tails),
+    Definition("hallucination", "hallucinated data", "more samples that the truth cannot produce", OUTSIDE, _risen),
 )

@@ -140,7 +140,7 @@ def course(data: xr.Dataset, regime: str, score: str, log: bool = False) -> tupl
     the errors, zero for whole runs; and the runs. Of a score that is 0 or 1 the share of ones stands for the median.
     Perplexities become logarithms, so that changes are nats."""
     take = np.log if log or data[score].attrs.get("units") == "perplexity" else np.asarray
-    found, runs = data.sel(regime=regime, score=score), int(data.attrs["runs"])
+    found, runs = data.sel(regime=regime, score_name=score), int(data.attrs["runs"])
     if runs < MANY:
         values = take(found[score].values.astype(float))
         return values, np.zeros(len(values)), values.shape[1]

@@ -46,7 +46,7 @@ def grid(lost):
         error.loc[{"regime": name, "generation": 100}] *= factor
     for n in lost:
         variance.loc[{"regime": "Replace", "generation": 100, "n": n}] = 0.01
-    medians = xr.concat([variance, error], xr.Variable("score", ["trace_ratio", "squared_mean_error"]))
+    medians = xr.concat([variance, error], xr.Variable("score_name", ["trace_ratio", "squared_mean_error"]))
     families = [name.split("(")[0] for name in REGIMES]
     data = xr.Dataset({"quantile_of": medians.expand_dims({"quantile": [0.5]})}, attrs={"runs": 100})
     return data.assign_coords(family=("regime", families))

@@ -149,8 +149,8 @@ def test_verdicts_on_the_setting(monkeypatch):
 
 
 def shares_of(rare, kept, floor=0.01):
-    """Class shares of a world of ten classes, class 3 of them rare: at generation t the rare one has rare(t) above what is misread, and
-    classes 5 to 9 have kept(t) of what they started with."""
+    """Class shares of a world of ten classes, class 3 of them rare: at generation t the rare one has rare(t) above what
+    is misread, and classes 5 to 9 have kept(t) of what they started with."""
 
     def at(t):
         shares = np.tile(np.linspace(0.09, 0.12, 10), (RUNS, 1))
@@ -162,8 +162,8 @@ def shares_of(rare, kept, floor=0.01):
 
 
 def sampled_results(drawn, noise_free, entropy=(0.0, -1.0, -0.5)):
-    """The three data sets on a rare class: shares above what is misread, by regime; entropies fall by `entropy` of a nat a generation:
-    drawn, noise-free under Replace, noise-free under Accumulate."""
+    """The three data sets on a rare class: shares above what is misread, by regime; entropies fall by `entropy` of a
+    nat a generation: drawn, noise-free under Replace, noise-free under Accumulate."""
     out = {}
     for name, of in (("drawn", drawn), ("noise_free", noise_free), ("absent", lambda t: 0.0)):
         kept = (lambda t: 0.9 ** (t - 1)) if name == "noise_free" else (lambda t: 1.0)
@@ -284,7 +284,7 @@ def test_results_travel(tmp_path):
     stored, found = records.read(2, tmp_path)
     assert stored["key"] == records.key({"n": 100}) != records.key({"n": 101})
     assert set(found) == {"unbiased", "mle", "regimes"}
-    mean = found["regimes"]["mean_of"].sel(score="squared_mean_error", regime="Accumulate", part="estimate")
+    mean = found["regimes"]["mean_of"].sel(score_name="squared_mean_error", regime="Accumulate", part="estimate")
     ends = data["regimes"]["squared_mean_error"].sel(regime="Accumulate").isel(generation=-1)
     assert mean.isel(generation=-1) == pytest.approx(ends.mean())
     assert [f["verdict"] for f in stored["findings"]] == [f.verdict for f in findings.values()]

@@ -80,7 +80,8 @@ FITS = 50
 
 
 def biases(steady=False, off=False, still=1.0, ends_at=None):
-    """Temperature, ridge and shift by their laws, or without effect; `ends_at`: from this fit on nothing moves any more."""
+    """Temperature, ridge and shift by their laws, or without effect; `ends_at`: from this fit on nothing moves any
+    more."""
     t, both = FITS, (Replace(), Accumulate())
     h = {str(r): limits.recurring_factor(r, 0.8, t) for r in both}
     shift = {str(r): 1 + limits.recurring_shift(r, t) for r in both}

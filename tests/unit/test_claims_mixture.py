@@ -15,8 +15,8 @@ SETTINGS = ("moons 0.1", "moons 0.5", "swiss_roll scott")
 
 
 def dataset(of, n=N, bend=1.0):
-    """{variable: {regime: (first, last)}} as a data set whose runs differ a little, and go straight from first to last, or with a
-    `bend` below 1 mostly at the start."""
+    """{variable: {regime: (first, last)}} as a data set whose runs differ a little, and go straight from first to last,
+    or with a `bend` below 1 mostly at the start."""
     noise = 1e-3 * np.random.default_rng(0).normal(size=(T, RUNS))
     steps = np.linspace(0, 1, T)[:, None] ** bend
     values = {

@@ -30,8 +30,8 @@ def dataset(scores, attrs, generations=T):
 
 
 def least_squares(design, first=0.1, **change):
-    """Excess risks as the laws have them at a noise that makes the first fit's `first`, or with the line of one regime replaced: its
-    values in units of that."""
+    """Excess risks as the laws have them at a noise that makes the first fit's `first`, or with the line of one regime
+    replaced: its values in units of that."""
     noise = (first / laws.first_fit_risk(N, D)) ** 0.5
     lines = {
         type(r).__name__: laws.expected_excess_risk(r, N, T, D, 1.0, design) / laws.first_fit_risk(N, D)

@@ -51,8 +51,8 @@ def growing_inflow(shares=SHARES, **change):
 
 
 def rare(**change):
-    """Shares of states expected once and ten times that are known at the last generation. Every state that the first fit has and a
-    regime keeps is kept in every run."""
+    """Shares of states expected once and ten times that are known at the last generation. Every state that the first
+    fit has and a regime keeps is kept in every run."""
     share = {"Replace": (0.02, 0.2), "Accumulate": (0.0, 1.0), INFLOW: (1.0, 1.0), FRESH: (0.1, 0.8)} | change
     rng = np.random.default_rng(3)
     expected = np.repeat([1.0, 10.0], 50)

@@ -1,8 +1,9 @@
 """The eight predicates on trajectories with known answers, their power and their false alarms.
 
-Trajectories are made, not simulated: a course of the mean that is known, times noise of the kind that squared errors have. Each
-table below counts answers over 200 regimes of 200 runs, at a seed fixed beforehand. At 99% a two-sided interval is wrong on one
-side with probability 0.5%; 6 or more wrong answers of 200 then have a probability below 10⁻³. Power is at least 190 of 200.
+Trajectories are made, not simulated: a course of the mean that is known, times noise of the kind that squared errors
+have. Each table below counts answers over 200 regimes of 200 runs, at a seed fixed beforehand. At 99% a two-sided
+interval is wrong on one side with probability 0.5%; 6 or more wrong answers of 200 then have a probability below 10⁻³.
+Power is at least 190 of 200.
 """
 
 import functools
@@ -30,7 +31,8 @@ COURSES = {
 
 
 def dataset(seed, runs=RUNS, generations=T, sizes=None, **scores):
-    """Regimes with given courses of the mean for each score: {score: {regime: course}}; chi-square noise that stays with a run."""
+    """Regimes with given courses of the mean for each score: {score: {regime: course}}; chi-square noise that stays
+    with a run."""
     rng = np.random.default_rng(seed)
     regimes = list(next(iter(scores.values())))
     variables = {}
@@ -87,7 +89,8 @@ def test_clear_cases_of_risk(definition, course, expected):
 
 @pytest.mark.parametrize(("course", "expected"), [("constant", False), ("square", False), ("logarithm", True)])
 def test_divergence_is_hard_to_tell_and_says_so(course, expected):
-    """Σ1/k² and ln t differ by a few percent over one doubling: with this noise mostly undecided, and hardly ever wrong."""
+    """Σ1/k² and ln t differ by a few percent over one doubling: with this noise mostly undecided, and hardly ever
+    wrong."""
     yes, no, _ = answers("divergence", course)
     assert (no if expected else yes) <= WRONG
 
@@ -103,7 +106,7 @@ def test_a_summary_answers_as_its_runs_do():
             for a, b in ((1, T), (T // 2, T), (T // 4, T // 2))
         )
         for name, change in (("whole", whole), ("last", last), ("before", before)):
-            kept = small["change_of"].sel(score="squared_mean_error", regime=regime, change=name).values
+            kept = small["change_of"].sel(score_name="squared_mean_error", regime=regime, change=name).values
             assert kept == pytest.approx([change.mean(), change.std(ddof=1) / RUNS**0.5], rel=1e-5)
         found, of_runs = judge(small, regime), judge(data, regime)
         assert {k: a.collapses for k, a in found.items()} == {k: a.collapses for k, a in of_runs.items()}
@@ -214,7 +217,8 @@ def test_losses_are_in_nats_and_perplexity_is_turned_into_them():
 
 
 def test_a_mean_that_rare_runs_carry_decides_no_divergence():
-    """Under Replace the distance of Theorem 3.1 diverges in the mean, by runs so rare that a sample of them shows no rise."""
+    """Under Replace the distance of Theorem 3.1 diverges in the mean, by runs so rare that a sample of them shows no
+    rise."""
     walk = np.exp(np.random.default_rng(8).normal(size=(T, 500)).cumsum(axis=0) / 2)[None]
     found = judge(series("w2_squared", walk), "X")["divergence"]
     assert found.collapses is None and "rare runs" in found.measured

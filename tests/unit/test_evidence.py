@@ -1,7 +1,7 @@
 """What other chapters have left is read, compared and counted as it is said to be.
 
-Coverage is counted over 400 seeds fixed beforehand. A 99% interval that misses the truth in 12 or more of 400 has a probability below
-10⁻³ if its level is kept.
+Coverage is counted over 400 seeds fixed beforehand. A 99% interval that misses the truth in 12 or more of 400 has a
+probability below 10⁻³ if its level is kept.
 """
 
 import json

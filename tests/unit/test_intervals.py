@@ -1,6 +1,7 @@
 """Intervals: against scipy, and by their coverage where it is exact.
 
-Coverage: 2000 or 4000 repetitions with a fixed seed; a correct 95% interval misses the bounds below with probability under 10⁻⁵.
+Coverage: 2000 or 4000 repetitions with a fixed seed; a correct 95% interval misses the bounds below with probability
+under 10⁻⁵.
 """
 
 import numpy as np

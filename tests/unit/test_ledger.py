@@ -1,4 +1,5 @@
-"""Every claim of the thread and of the papers' three results has an owner, and a reader who disagrees finds what a verdict stands on."""
+"""Every claim of the thread and of the papers' three results has an owner, and a reader who disagrees finds what a
+verdict stands on."""
 
 import json
 import re

@@ -37,9 +37,9 @@ def test_a_summary_keeps_quantiles_means_changes_and_gaps_of_all_runs():
     data["tail"].attrs.update(kind="tail", worse="less", units="")
     data["spread"].attrs.update(kind="variance", worse="less", units="")
     found = records.summary(data)
-    assert found["score"].values.tolist() == ["tail", "spread"] and records.summary(found) is found
+    assert found["score_name"].values.tolist() == ["tail", "spread"] and records.summary(found) is found
     assert found["tail"].attrs == data["tail"].attrs and found.sizes["run"] == 6 and found.attrs["runs"] == 50
-    of = found.sel(score="tail", regime="Accumulate")
+    of = found.sel(score_name="tail", regime="Accumulate")
     t = found["generation"].values - 1
     assert_allclose(of["quantile_of"].sel(quantile=0.25), np.quantile(values[1][t], 0.25, axis=-1), rtol=1e-6)
     assert_allclose(of["mean_of"].sel(part="error"), values[1][t].std(axis=-1, ddof=1) / 50**0.5, rtol=1e-6)
@@ -50,7 +50,9 @@ def test_a_summary_keeps_quantiles_means_changes_and_gaps_of_all_runs():
     gap = values[1, -1] - values[0, -1]
     assert_allclose(of["gap_of"].sel(other="Replace"), [gap.mean(), gap.std(ddof=1) / 50**0.5], rtol=1e-5)
     typical = np.median(np.log(values[1, -1] / values[1, 0]))
-    assert_allclose(found["change_of"].sel(score="spread", regime="Accumulate", change="whole")[0], typical, rtol=1e-5)
+    assert_allclose(
+        found["change_of"].sel(score_name="spread", regime="Accumulate", change="whole")[0], typical, rtol=1e-5
+    )
     assert records.summary(data.isel(run=[0]))["change_of"].sel(part="error").isnull().all()
     assert "tail" not in records.summary(data, runs=0)
 
