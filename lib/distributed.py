@@ -4,8 +4,7 @@
 
 starts four processes of a script that calls `recurse`. Each fits, samples and scores everything; of every batch in
 training each takes its part, and gradients are averaged. The first process alone writes checkpoints and shows progress,
-and what can be read from disk is what it says: a process that found a fit on disk for which the others still wait would
-leave them waiting.
+and the others find on disk what it found: else some would wait for ever for the rest.
 """
 
 from __future__ import annotations
@@ -69,9 +68,8 @@ def progress(total: int, wanted: bool | None) -> tqdm:
 
 
 def _terminal():
-    """Where progress goes: the stderr of the process, which papermill logs, and not the outputs that a notebook stores.
-    A Jupyter kernel redirects its file descriptor and keeps a copy of the original one; Colab shows nothing but
-    sys.stderr."""
+    """The stderr of the process and not the outputs that a notebook stores: a Jupyter kernel keeps a copy of its file
+    descriptor; Colab shows nothing but sys.stderr."""
     kept = getattr(sys.stderr, "_original_stdstream_copy", None)
     if "google.colab" in sys.modules:
         return sys.stderr

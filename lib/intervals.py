@@ -39,7 +39,7 @@ class Interval:
 
 def mean(values, level: float = 0.95) -> Interval:
     """t-interval of the mean of independent values; NaN bounds for fewer than two."""
-    values = _values(values, 1)
+    values = _values(values)
     estimate = float(values.mean())
     if values.size < 2:
         return Interval(estimate, np.nan, np.nan, level)
@@ -49,16 +49,15 @@ def mean(values, level: float = 0.95) -> Interval:
 
 def difference(a, b, level: float = 0.95) -> Interval:
     """t-interval of the mean paired difference a − b: runs of two regimes that share their real data and streams."""
-    a, b = _values(a, 1), _values(b, 1)
+    a, b = _values(a), _values(b)
     if a.shape != b.shape:
         refuse("b", b.shape, f"values paired with a, of shape {a.shape}")
     return mean(a - b, level)
 
 
 def separated(a, b, level: float = 0.95) -> bool:
-    """The house rule: two regimes differ if the t-interval of the paired difference excludes 0, from at least 4
-    runs."""
-    return _values(a, 1).size >= 4 and difference(a, b, level).excludes_zero
+    """The house rule: regimes differ if the t-interval of the paired difference excludes 0, from at least 4 runs."""
+    return _values(a).size >= 4 and difference(a, b, level).excludes_zero
 
 
 def median(values, level: float = 0.95) -> Interval:
@@ -67,9 +66,8 @@ def median(values, level: float = 0.95) -> Interval:
 
 
 def quantile(values, probability: float, level: float = 0.95) -> Interval:
-    """Distribution-free interval of a quantile between two order statistics, whose ranks are binomial quantiles. NaN
-    ends where there are too few values for the level."""
-    ordered = np.sort(_values(values, 1))
+    """Distribution-free interval between two order statistics; NaN ends where values are too few for the level."""
+    ordered = np.sort(_values(values))
     count, tail = ordered.size, (1 - level) / 2
     low = int(stats.binom.ppf(tail, count, probability))
     high = int(stats.binom.isf(tail, count, probability)) + 1
@@ -85,10 +83,10 @@ def proportion(hits: int, trials: int, level: float = 0.95) -> Interval:
     return Interval(hits / trials, float(result.low), float(result.high), level)
 
 
-def _values(values, least: int) -> np.ndarray:
+def _values(values) -> np.ndarray:
     values = np.asarray(values, dtype=float).ravel()
-    if values.size < least or not np.isfinite(values).all():
-        refuse("values", values, f"at least {least} finite numbers")
+    if not values.size or not np.isfinite(values).all():
+        refuse("values", values, "finite numbers, at least one")
     return values
 
 
@@ -98,8 +96,5 @@ def number(value: float, spec: str = ".3g") -> str:
     if "e" not in text:
         return text
     mantissa, exponent = text.split("e")
-    return f"{mantissa}·10{_superscript(int(exponent.replace('−', '-')))}"
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    power = str(int(exponent.replace("−", "-"))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}·10{power}"

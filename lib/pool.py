@@ -1,9 +1,8 @@
 """Batches, training sets and the pool: what a world draws and what a regime composes from it.
 
 A *batch* holds samples of one kind for all runs at once, as rows (`Rows`) or as a sufficient statistic that merges
-(`Counts`, and others beside their worlds). A *training set* is a tuple of parts. The *pool* holds what a regime may
-use: the original real data, the newest synthetic batch, the union of everything so far for regimes that accumulate, and
-the previous set.
+(`Counts`, and others beside their worlds). A *training set* is a tuple of parts. The *pool* is all that a
+regime may use.
 """
 
 from __future__ import annotations
@@ -50,9 +49,8 @@ class Rows:
     def merge(self, other: Rows) -> Rows:
         """Both batches, one after the other.
 
-        A pool that grows by a batch in each generation would be copied each time. So the rows lie in an array with room
-        for more, and a batch that is the newest in its array is continued there; older ones still see their own rows
-        only.
+        So that a growing pool is not copied each time, the rows lie in an array with room for more, and a batch that is
+        the newest in its array is continued there; older ones still see their own rows only.
         """
         size = self.size + other.size
         room = getattr(self, "_room", None)
@@ -78,10 +76,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each of K states occurs among the samples: `values` has shape (runs, K), int64; rows sum to `size`.
-
-    A sufficient statistic for any discrete distribution. Counts can be split again and again, exactly.
-    """
+    """How often each of K states occurs among the samples: `values` has shape (runs, K), int64; rows sum to `size`."""
 
     size: int
     values: np.ndarray
@@ -101,8 +96,7 @@ class Counts:
         return Counts(self.size + other.size, self.values + other.values)
 
     def take(self, k: int, rng: np.random.Generator) -> Counts:
-        """The counts of `k` of the samples, drawn without replacement: multivariate hypergeometric, independently for
-        each run."""
+        """The counts of `k` of the samples, drawn without replacement and independently for each run."""
         check_take(k, self.size)
         if k == self.size:
             return self
@@ -120,11 +114,7 @@ def check_take(k: int, size: int) -> None:
 @dataclass(frozen=True)
 class Part:
     """A piece of a training set: a batch, the expected share of its samples that are real, and the weight of each
-    sample in the fit, where 1 is a sample that just counts.
-
-    Only worlds that say so (`World.weighs`) can fit other weights; regimes that use them (`Regime.weighs`) are refused
-    elsewhere.
-    """
+    sample in the fit; only worlds that say so (`World.weighs`) can fit others than 1."""
 
     batch: Batch
     real: float
@@ -154,8 +144,7 @@ def size(train: TrainingSet) -> int:
 
 
 def real_share(train: TrainingSet) -> float:
-    """Expected share of real samples in a training set, each counted once whatever its weight. Where a regime
-    subsamples, a run's own share varies about it."""
+    """Expected share of real samples in a training set, each counted once whatever its weight."""
     return sum(part.batch.size * part.real for part in train) / size(train)
 
 
@@ -169,8 +158,7 @@ def merged(train: TrainingSet) -> Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """Where the recursion stands: the set size n of the generation and the sum of all set sizes so far (n·t if
-    equal)."""
+    """Where the recursion stands: the set size n of the generation and the sum of all so far (n·t if equal)."""
 
     n: int
     total: int
@@ -195,8 +183,8 @@ class Pool:
     """What a regime may compose from, in one block of runs.
 
     `original` is the first real set; `real` and `synthetic` are the newest batches, None if there are none. For a
-    regime that `accumulates`, `union` holds everything that was kept, as one batch: a statistic costs the same at every
-    generation. `previous` is the training set of the generation before, for regimes that take from it (`needs_take`).
+    regime that `accumulates`, `union` holds everything that was kept, as one batch. `previous`, the training set of the
+    generation before, is `held` for regimes that take from it (`needs_take`).
     """
 
     def __init__(self, original: Batch, streams: Streams, accumulates: bool = False) -> None:
@@ -204,17 +192,14 @@ class Pool:
         self.union: Batch | None = None
         self.real: Batch | None = None
         self.synthetic: Batch | None = None
-        self._union_real, self._previous, self._subsets = 0, (), {}
+        self.held: TrainingSet = ()
+        self._union_real, self._subsets = 0, {}
 
     @property
     def previous(self) -> TrainingSet:
-        if not self._previous:
+        if not self.held:
             refuse("needs_take", False, "True for a regime that takes from the previous training set")
-        return self._previous
-
-    @previous.setter
-    def previous(self, train: TrainingSet) -> None:
-        self._previous = train
+        return self.held
 
     def begin(self, kept: Batch | None) -> None:
         """Start the union with what is kept of the original set, nothing if None."""

@@ -35,8 +35,7 @@ PACKAGES = ("numpy", "scipy", "xarray", "torch", "scikit-learn")
 # Packages that numbers or data come from, by the name under which they are imported.
 COMPUTE = {name: name for name in ("numpy", "scipy", "torch", "tokenizers", "transformers", "rdkit", "gensim")}
 COMPUTE |= {"sklearn": "scikit-learn"}
-# What a driver of a GPU that torch can use makes on Linux (Nvidia's, WSL's, Jetson's, AMD's). Importing torch to hear
-# that there is none takes seconds.
+# What drivers of GPUs make on Linux (Nvidia's, WSL's, Jetson's, AMD's): importing torch to hear of none takes seconds.
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl", "/dev/kfd")
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 # State of objects that says nothing of what they are: texts, random states, and what scipy works out when it is asked.
@@ -99,9 +98,6 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-# Code
-
-
 def code(modules: Iterable[str]) -> dict[str, str]:
     """The digest of each of these modules of lib and, recursively, of all of lib that they import, in functions too."""
     found: dict[str, str] = {}
@@ -161,15 +157,9 @@ def _theirs(module: str) -> bool:
     return top in sys.stdlib_module_names if file is None else file.startswith(INSTALLED)
 
 
-# Content
-
-
 def fingerprint(value: Any, name: str = "value") -> str:
     """The digest of what a value contains: numbers, arrays, frames, distributions, dataclasses, files (as a Path),
-    functions with their code, defaults and what they have closed over, classes with their code. `name` is what an
-    error calls it.
-
-    ValueError, naming the part, for something that has no content to be read, such as an open file.
+    functions and classes with their code. ValueError, naming the part below `name`, for what has no content to be read.
     """
     return _digest(value, name, ())
 
@@ -253,15 +243,13 @@ def _function(value: types.FunctionType, name: str, inner: Callable[[Any, str], 
     module = value.__globals__.get("__name__", "")
     if _theirs(module):
         return _named(module, value.__qualname__)
-    closed = []
-    for variable, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-        closed += [variable, inner(cell.cell_contents, f"{name}: {variable}")]
+    cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+    used = [(n, cell.cell_contents) for n, cell in cells]
+    if not _path(module):
+        used += [(n, value.__globals__[n]) for n in sorted(_globals(value.__code__)) if n in value.__globals__]
     given = inner((value.__defaults__, value.__kwdefaults__), name)
-    content = ["function", inner(value.__code__, name), given, *closed]
-    if _path(module):
-        return [*content, *_named(module)]
-    used = {n: value.__globals__[n] for n in sorted(_globals(value.__code__)) if n in value.__globals__}
-    return [*content, *(part for n, v in used.items() for part in (n, inner(v, f"{name}: {n}")))]
+    content = ["function", inner(value.__code__, name), given, *(_named(module) if _path(module) else ())]
+    return [*content, *(part for n, v in used for part in (n, inner(v, f"{name}: {n}")))]
 
 
 def _globals(found: types.CodeType) -> set[str]:

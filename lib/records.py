@@ -1,14 +1,9 @@
-"""What a run was, beside what it found: parameters, seeds, versions, commit, device, times.
-
-Results travel in three ways:
+"""What a run has found, and what it was: parameters, seeds, versions, commit, device, times.
 
 - A chapter at its default parameters leaves a *summary* (`leave`) where LIB_RESULTS says: the ledger reads it.
-- A run of a sweep, at whatever parameters, hands over *everything* (`leave_run`) in the folder that LIB_RUN names: a
-  data set for each experiment, not summarised, since the runs are merged later. `lib.batch` sets LIB_RUN, collects what
-  it finds there, and stores the parameters beside it. A notebook that a sweep executes needs a parameters cell, a call
-  of `lib.recursion.recurse`, and `leave_run` at its end; a chapter's `chapter.end()` calls it too.
-- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it and label it as
-  recorded.
+- A run of a sweep hands over *everything* (`leave_run`) in the folder that LIB_RUN names, where `lib.batch` collects
+  it. A notebook that a sweep executes needs a parameters cell and `leave_run` at its end, or `chapter.end()`.
+- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it as recorded.
 """
 
 from __future__ import annotations
@@ -29,7 +24,6 @@ import xarray as xr
 from lib import provenance
 
 COMMITTED = Path(__file__).parent / "stored" / "chapters"
-# Recorded sweeps.
 RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
 SERIES = ("regime", "generation", "run")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -39,12 +33,8 @@ PARTS = ("estimate", "error")
 ABOUT = ("kind", "worse", "units")  # what a world says of a score
 # Changes that a summary keeps, and between which generations: all of them, the last doubling of their number, the one
 # before, and both doublings (from which the covariance of the two follows).
-CHANGES = {
-    "whole": ("first", "end"),
-    "last": ("half", "end"),
-    "before": ("quarter", "half"),
-    "both": ("quarter", "end"),
-}
+CHANGES = {"whole": ("first", "end"), "last": ("half", "end")}
+CHANGES |= {"before": ("quarter", "half"), "both": ("quarter", "end")}
 FEW = 8  # regimes; up to so many all pairs are compared, of more each with the first
 
 
@@ -58,7 +48,7 @@ def key(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
+def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
     first `runs` runs under the score's own name, and for all scores together, with `score_name` as the first dim
 
@@ -71,9 +61,9 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
     others means.
 
-    Up to `generations` generations are kept, all early ones, then about evenly on a log scale, and those that changes
-    start from. What was kept for pictures (samples, means) stays in the notebook, as do rows of a sweep's list (dim
-    `set`) that hold nothing. A data set without runs is small enough as it is, and so is a summary.
+    Up to forty generations are kept, about evenly on a log scale, and those that changes start from. What was
+    kept for pictures stays in the notebook, as do rows of a sweep's list (dim `set`) that hold nothing. A data set
+    without runs stays as it is, and so does a summary.
     """
     if "run" not in data.sizes or "quantile_of" in data:
         return data
@@ -85,7 +75,7 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
         return out
     t, known = data["generation"].values, data["regime"].values
     places = _places(t)
-    early = np.geomspace(1, len(t), min(len(t), generations)).round().astype(int) - 1
+    early = np.geomspace(1, len(t), min(len(t), KEPT_GENERATIONS)).round().astype(int) - 1
     chosen = sorted({*early.tolist(), *places.values()})
     out = out.isel(generation=chosen)
     others = known if len(known) <= FEW else known[:1]
@@ -113,16 +103,14 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
         array = np.stack([of[part] for of in parts]).astype("float32")
         out[f"{part}_of"] = (("score_name", *lead, "regime", *last.split()), array)
     about = {key: ("score_name", [str(v.attrs.get(key, "")) for v in scores.values()]) for key in ABOUT}
-    spans = {
-        end: ("change", [t[places[span[k]]] for span in CHANGES.values()]) for k, end in enumerate(("since", "until"))
-    }
+    since, until = zip(*CHANGES.values(), strict=True)
+    spans = {k: ("change", [t[places[at]] for at in ends]) for k, ends in (("since", since), ("until", until))}
     out = out.assign_coords(quantile=list(QUANTILES), part=list(PARTS), change=list(CHANGES), other=others)
     return out.assign_coords({"score_name": list(scores)} | about | spans)
 
 
 def logarithmic(name: str, about: Mapping[str, Any]) -> bool:
-    """Whether changes of a score are changes of its logarithm: of a perplexity, and of a variance that is no logarithm
-    yet."""
+    """Whether changes of a score are changes of its logarithm: of a perplexity, of a variance that is no logarithm."""
     return about.get("units") == "perplexity" or (about.get("kind") == "variance" and not name.startswith("log_"))
 
 
@@ -136,8 +124,7 @@ def _filled(data: xr.Dataset) -> xr.Dataset:
 
 
 def _places(t: np.ndarray) -> dict[str, int]:
-    """Where changes begin and end: the first generation, the one nearest to a quarter and to half of the last, and the
-    last."""
+    """Where changes begin and end: the first generation, the nearest to a quarter and to half of the last, the last."""
     quarter, half = (int(np.abs(t - t[-1] / k).argmin()) for k in (4, 2))
     return {"first": 0, "quarter": quarter, "half": half, "end": len(t) - 1}
 
@@ -150,8 +137,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _typical(values: np.ndarray) -> np.ndarray:
-    """The median over runs and its standard error by the quartiles, as for a normal sample: rare runs do not carry
-    it."""
+    """The median over runs and its standard error by the quartiles, as for a normal sample."""
     runs = values.shape[-1]
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=-1)
     error = 1.2533 * (high - low) / 1.349 / np.sqrt(runs) if runs > 1 else np.full(middle.shape, np.nan)
@@ -198,11 +184,8 @@ def write_groups(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
     """Write data sets into one file, a group for each."""
     path.unlink(missing_ok=True)
     for name, data in groups.items():
-        encoding = {
-            v: {"zlib": True, "complevel": 4}
-            for v in data.data_vars
-            if data[v].size > 200 and data[v].dtype.kind in "fiu"
-        }
+        large = [v for v in data.data_vars if data[v].size > 200 and data[v].dtype.kind in "fiu"]
+        encoding = {v: {"zlib": True, "complevel": 4} for v in large}
         data.to_netcdf(path, mode="a", group=name, engine="h5netcdf", encoding=encoding)
 
 
@@ -214,9 +197,9 @@ def leave_run(
 ) -> Path | None:
     """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
 
-    `results` maps names to data sets of numbers or text with any dims; data sets of one name are merged over the runs,
-    so dims that mean the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything
-    else that JSON holds, small. Writes `data.nc`, with a group for each data set, and `findings.json`.
+    `results` maps names to data sets of numbers or text; those of one name are merged over the runs, so dims that mean
+    the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything else that JSON
+    holds. Writes `data.nc`, with a group for each data set, and `findings.json`.
     """
     folder = folder or os.environ.get("LIB_RUN")
     if not folder:
@@ -231,9 +214,8 @@ def leave_run(
 
 @dataclass(frozen=True)
 class Record:
-    """A recorded sweep: `data` maps the names of its data sets to what `summary` keeps of them, with the sweep's axes
-    as the first dims and the sweep's name as their attribute `recorded`; `about` says what was run, where, when, and
-    how long."""
+    """A recorded sweep: `data` has what `summary` keeps of its data sets, with the sweep's axes as the first dims and
+    its name as the attribute `recorded`; `about` says what was run, where, when, and how long."""
 
     name: str
     data: dict[str, xr.Dataset]
@@ -267,8 +249,7 @@ def record(name: str) -> Record | None:
 
 
 def longest(scale: str, chapter: int) -> tuple[float, str] | None:
-    """The mean seconds, and the device, of a recorded sweep that has run a chapter at a scale; the longest, None if
-    there is none."""
+    """The mean seconds, and the device, of the longest recorded sweep that has run a chapter at a scale, or None."""
     found = []
     for folder in RECORDED:
         for path in sorted(folder.glob("*.json")):
@@ -277,9 +258,8 @@ def longest(scale: str, chapter: int) -> tuple[float, str] | None:
             scales = [*(sweep.get("grid") or {}).get("scale", []), (sweep.get("fixed") or {}).get("scale")]
             if Path(sweep["notebook"]).name.startswith(f"{chapter:02d}-") and scale in scales:
                 devices = about["device"]
-                found.append(
-                    (about["seconds"] / about["runs"], devices if isinstance(devices, str) else ", ".join(devices))
-                )
+                on = devices if isinstance(devices, str) else ", ".join(devices)
+                found.append((about["seconds"] / about["runs"], on))
     return max(found, default=None)
 
 

@@ -43,23 +43,20 @@ def recurse(
     keep: Iterable[str] = (),
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Train generation after generation under each regime, with everything but the regime the same. A wrong setting is
-    refused by name, before any work is done.
+    """Train generation after generation under each regime, with everything but the regime the same.
 
     Parameters
     ----------
     world : the model family and its data.
-    regimes : one regime, several, or a mapping from labels to regimes (labels must differ; two equal regimes under two
-        labels make a null experiment).
+    regimes : one regime, several, or a mapping from labels to regimes.
     n : samples in a set; a function of the generation (1, 2, …) for data that grow.
     generations : number of fits. Generation 1 is fitted to n real samples and shared by all regimes.
     runs : independent repetitions, computed together along a leading axis.
-    seed : a non-negative whole number. Streams are keyed by (block, generation, purpose): adding a regime, a generation
-        or, with `block=None`, a run changes no other number.
+    seed : of the streams. Adding a regime, a generation or, with `block=None`, a run changes no other number.
     scores : names among `world.scores`; all of them by default.
     select : applied to each synthetic batch, with a random stream: a filter or a verifier.
-    independent : each regime draws everything, the real data included, from streams of its own, for null experiments.
-        By default regimes share streams, so that differences between them are paired.
+    independent : each regime draws everything from streams of its own, for null experiments. By default regimes share
+        streams, so that differences between them are paired.
     inputs_from : "real" or "previous": a conditional world takes its inputs from the original or from the newest data.
     block : at most so many runs are held in memory at once. The block is part of a stream's key.
     checkpoint : a folder. What is finished is stored there after every generation and found again by a call with the
@@ -68,10 +65,8 @@ def recurse(
     keep : names among `world.extras` to be recorded as well.
     progress : show a bar; by default for whatever takes longer than three seconds.
 
-    Returns
-    -------
-    Dataset with dims (regime, generation, run), one variable per score, and `real_share`, `train_size`, `steps` and
-    `examples` with dims (regime, generation). Attributes hold every setting.
+    Returns a Dataset with dims (regime, generation, run), one variable per score, and `real_share`, `train_size`,
+    `steps` and `examples` (regime, generation); its attributes hold every setting. A wrong setting is `Refused`.
     """
     labelled, sizes, demands = _asked(world, regimes, n, generations, runs)
     generations, runs, seed = len(sizes), whole("runs", runs, 1), whole("seed", seed, 0)
@@ -149,11 +144,11 @@ class _Line:
         start = self._reduced(original)
         self.train = (pool.Part(start, real=1.0),)
         self.pool = pool.Pool(original, self.streams, accumulates=self.regime.accumulates)
-        self.pool.previous = self.train if self.regime.needs_take else ()
+        self.pool.held = self.train if self.regime.needs_take else ()
         if self.regime.accumulates:
             kept = self.regime.starts_with(original.size)
-            part = start if kept == original.size else self._reduced(self.pool.subset(kept)) if kept else None
-            self.pool.begin(part)
+            whole_set = kept == original.size
+            self.pool.begin(start if whole_set else self._reduced(self.pool.subset(kept)) if kept else None)
         return shared
 
     def advance(self, t, folder):
@@ -171,12 +166,12 @@ class _Line:
                 real = self.world.real(self.runs, draws.real, self.streams(1, "real"), self.used)
                 batches["real"] = self._reduced(real)
         else:
-            batches = {k: stored[k] for k in ("synthetic", "real") if k in stored}
+            batches = {name: stored[name] for name in asked}
         self.used += draws.real
         self.pool.add(real=batches.get("real"), synthetic=batches.get("synthetic"))
         rng = self.streams(t, "compose") if self.regime.needs_take else pool.NoStream()
         self.train = self.regime.compose(self.pool, step, rng)
-        self.pool.previous = self.train if self.regime.needs_take else ()
+        self.pool.held = self.train if self.regime.needs_take else ()
         if stored is None:
             stored = batches | self._fitted(self.train, t, folder)
             if folder is not None:
@@ -261,19 +256,17 @@ def _asked(world, regimes, n, generations, runs) -> tuple[dict[str, Regime], lis
     generations = whole("generations", generations, 1)
     if (fits := len(labelled) * generations * whole("runs", runs, 1)) >= MOST_FITS:
         refuse("generations", generations, f"fewer than {MOST_FITS} fits, over all regimes and runs; these are {fits}")
-    if callable(n):
-        sizes = [whole(f"n({t})", n(t), 1) for t in range(1, generations + 1)]
-    else:
-        sizes = [whole("n", n, 1)] * generations
+    steps = range(1, generations + 1)
+    sizes = [whole(f"n({t})", n(t), 1) for t in steps] if callable(n) else [whole("n", n, 1)] * generations
     for regime in labelled.values():
         regime.check(sizes)
         if regime.weighs and not world.weighs:
-            allowed = f"regimes in which all samples count alike: {type(world).__name__} knows no weights"
-            refuse("regimes", str(regime), allowed)
+            refuse("regimes", str(regime), f"regimes without weights, which {type(world).__name__} does not know")
     demands = [Demand.of(label, regime, sizes) for label, regime in labelled.items()]
-    for label, most in ((asked.label, asked.most) for asked in demands):
-        if most >= 2**63:
-            refuse("n", sizes[0], f"fewer than 2**63 samples in all, the largest count held; {label} comes to {most}")
+    for asked in demands:
+        if asked.most >= 2**63:
+            allowed = f"fewer than 2**63 samples in all, the largest count held; {asked.label} comes to {asked.most}"
+            refuse("n", sizes[0], allowed)
     return labelled, sizes, demands
 
 

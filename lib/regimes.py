@@ -17,8 +17,8 @@ from lib.pool import Draws, Part, Pool, Step, TrainingSet, merged, portion, real
 
 class Regime:
     """What all regimes share. `accumulates`: the pool keeps the union of every batch. `needs_take`: subsets, or the
-    previous training set, are drawn on again and again, so rows must be kept as rows; otherwise a world may reduce them
-    to statistics at once. `weighs`: parts of the training set count by other weights than their sizes."""
+    previous training set, are drawn on, so a world may not reduce rows to statistics at once. `weighs`: parts of the
+    training set count by other weights than their sizes."""
 
     accumulates = False
     needs_take = False
@@ -34,8 +34,7 @@ class Regime:
         return Draws(synthetic=step.n)
 
     def compose(self, pool: Pool, step: Step, rng: np.random.Generator) -> TrainingSet:
-        """The training set of this generation: everything where the pool keeps everything, else the newest batch. `rng`
-        is a stream for regimes that draw subsets (`needs_take`)."""
+        """The training set of this generation; `rng` is for regimes that draw subsets (`needs_take`)."""
         return (pool.everything() if self.accumulates else pool.newest(),)
 
     def check(self, sizes: list[int]) -> None:
@@ -61,7 +60,7 @@ class Replace(Regime):
 @dataclass(frozen=True)
 class ReplaceGrown(Regime):
     """All old data are thrown away, but the set grows as an accumulated one would: n·t samples of the newest model
-    (the control of Gerstgrasser et al. 2024 that separates the size of a set from what is in it)."""
+    (the control of Gerstgrasser et al. 2024)."""
 
     def draws(self, step):
         return Draws(synthetic=step.total)
@@ -71,9 +70,8 @@ class ReplaceGrown(Regime):
 class Accumulate(Regime):
     """Nothing is thrown away: the real data and every batch so far (Gerstgrasser et al. 2024).
 
-    `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing; 0 is the
-    regime of the paper. `kept` is the share of the original set that is kept, the same samples throughout; 1 is the
-    regime of the paper, and 0 keeps every synthetic batch and no real data at all.
+    `fresh` is the share of each new batch that is new real data, as on a web to which people go on writing, and `kept`
+    the share of the original set that is kept, the same samples throughout; in the paper 0 and 1.
     """
 
     fresh: float = 0.0
@@ -122,8 +120,7 @@ class AccumulateSubsample(Regime):
 
 @dataclass(frozen=True)
 class RealOnly(Regime):
-    """No synthetic data. `grow=True`: n new real samples join at each generation, the 1/t line that any regime is
-    measured against. `grow=False`: the first real set is fitted again each time."""
+    """No synthetic data: n new real samples join at each generation; `grow=False`: the first set is fitted again."""
 
     grow: bool = True
     accumulates = True
@@ -144,8 +141,7 @@ class RealOnly(Regime):
 
 class _Mixed(Regime):
     """At constant size: samples of the newest model, of the previous set, and real ones: of the original set, redrawn
-    or always the same, or new ones (`fresh`). `named`: the settings that are shares of these three, or of the last of
-    them."""
+    or always the same, or new ones (`fresh`). `named`: the settings that are shares of these, or of the last."""
 
     fresh = False
     redraw = True
@@ -213,8 +209,8 @@ class _Mixed(Regime):
 class Keep(_Mixed):
     """A share of the original real set, the rest from the newest model, at constant size.
 
-    `redraw=True` draws the kept share anew at each generation, as Shumailov et al. 2024 describe for result 3;
-    `redraw=False` keeps the same samples throughout. The two follow different laws.
+    The kept share is drawn anew at each generation (Shumailov et al. 2024, result 3), or with `redraw=False` the same
+    throughout. The two follow different laws.
     """
 
     share: float
@@ -230,11 +226,10 @@ class Keep(_Mixed):
 
 @dataclass(frozen=True)
 class FreshReal(_Mixed):
-    """New real data in the given share at each generation, the rest from the newest model (the fresh-data loop of
-    Alemohammad et al. 2024).
+    """New real data in the given share, the rest from the newest model (Alemohammad et al. 2024, fresh-data loop).
 
-    `weight` is what the real part counts for in the fit, between 0 and 1; None lets every sample count alike, that is,
-    the weight is the share (He et al. 2025 ask which weight is best).
+    `weight` is what the real part counts for in the fit, between 0 and 1; by default it is the share (He et al. 2025
+    ask which weight is best).
     """
 
     share: float
@@ -256,7 +251,7 @@ class FreshReal(_Mixed):
         parts = super().compose(pool, step, rng)
         if self.weight is None:
             return parts
-        # Weights of single samples, 1 on average over the training set, of which a filter may have left fewer than n.
+        # Of single samples, 1 on average over the training set, of which a filter may have left fewer than n.
         weights, total = (self.weight, 1 - self.weight), size(parts)
         return tuple(replace(p, weight=w * total / p.batch.size) for p, w in zip(parts, weights, strict=True))
 
@@ -282,8 +277,7 @@ class Mixture(_Mixed):
 
     def __post_init__(self):
         super().__post_init__()
-        total = self.alpha + self.beta + self.gamma
-        if abs(total - 1) > 1e-9:
+        if abs((total := self.alpha + self.beta + self.gamma) - 1) > 1e-9:
             refuse("alpha + beta + gamma", total, "weights that sum to 1")
 
     @property

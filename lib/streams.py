@@ -1,10 +1,8 @@
 """Keyed random streams: a draw is named by where it happens, so no random state is ever stored.
 
-Each stream is `SeedSequence(seed, spawn_key=(block, generation, purpose, regime))`. Its name does not depend on
-which other regimes are computed or on how a run was interrupted, so neither changes a number. Runs are the
-leading axis of every array that is drawn; numpy fills arrays in that order, so the first runs are also the same
-when more runs are asked for, provided that one stream fills one array. Code that needs several arrays therefore
-takes several streams: `rng.spawn(k)`.
+Each stream is `SeedSequence(seed, spawn_key=(block, generation, purpose, regime))`: neither other regimes nor an
+interruption change a number. Runs are the leading axis of every array that is drawn, so the first runs stay the same
+when more are asked for, provided that one stream fills one array: code that needs several takes `rng.spawn(k)`.
 """
 
 from __future__ import annotations
@@ -40,7 +38,5 @@ def child(rng: np.random.Generator, index: int) -> np.random.Generator:
     """The stream numbered `index` below `rng`; unlike `rng.spawn` it can be asked for again and in any order."""
     parent = rng.bit_generator.seed_seq
     # A spawn key is a tuple of 32-bit words; a count of real samples may be larger than that.
-    words = (index & 0xFFFFFFFF, index >> 32)
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(parent.entropy, spawn_key=parent.spawn_key + words))
-    )
+    key = (*parent.spawn_key, index & 0xFFFFFFFF, index >> 32)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(parent.entropy, spawn_key=key)))

@@ -18,8 +18,7 @@ class Verifier:
     """Accepts a sample of state k with probability `accept[k]`, and passes on the first of the accepted ones, as many
     as the share `kept` of what the model wrote.
 
-    The number passed on is the same in every run, so `kept` must lie below what is accepted of any model that comes up;
-    a run with fewer accepted samples is refused by name, with how many there were. What is passed on is then an
+    The number passed on is the same in every run; one with fewer accepted samples is refused. What is passed on is an
     independent sample from the model's distribution tilted by `accept`: p_k accept_k / Σ p accept.
     """
 
@@ -35,20 +34,14 @@ class Verifier:
 
     def __call__(self, batch: Counts, rng: np.random.Generator) -> Counts:
         if not isinstance(batch, Counts) or batch.values.shape[1] != len(self.accept):
-            refuse(
-                "select",
-                repr(self),
-                f'counts of {len(self.accept)} states: the discrete world with sampler="statistic"',
-            )
+            allowed = f'counts of {len(self.accept)} states: the discrete world with sampler="statistic"'
+            refuse("select", repr(self), allowed)
         first, second = rng.spawn(2)
         accepted = first.binomial(batch.values, np.array(self.accept))
         wanted = portion(self.kept, batch.size)
         least = int(accepted.sum(axis=1).min())
         if least < wanted:
-            refuse(
-                "kept",
-                self.kept,
-                f"at most {least / batch.size:.3g}: one run had {least} of {batch.size} samples accepted",
-            )
+            allowed = f"at most {least / batch.size:.3g}: one run had {least} of {batch.size} samples accepted"
+            refuse("kept", self.kept, allowed)
         passed = [second.multivariate_hypergeometric(run, wanted, method="marginals") for run in accepted]
         return Counts(wanted, np.array(passed))

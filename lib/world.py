@@ -24,8 +24,8 @@ class Score:
     """What a score says, as figures, tables and questions read it.
 
     `kind`: "excess risk" is 0 for the truth; a "loss" has a floor that nobody knows; "variance" and "diversity" say how
-    much varies; a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`:
-    whether it is "more" or "less" in collapse. `label` and `unit` ("" for a pure number) are those of an axis.
+    much varies; a "tail" what is left of rare things; "fidelity" how far what is produced resembles the truth. `worse`
+    in collapse: "more" or "less". `label` and `unit` are those of an axis.
     """
 
     kind: str
@@ -47,10 +47,9 @@ class Score:
 class Demand:
     """What a regime will ask for, as numbers per run.
 
-    For each generation: the set sizes, and the samples drawn from the newest model and from the real distribution
-    beside the first set (0 and 0 at generation 1). `most` is the largest number of samples ever held in one batch or
-    one set; `drawn_from` the largest batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets
-    are drawn again and again.
+    For each generation: the set sizes, and the samples drawn from the newest model and, beside the first set, from the
+    real distribution. `most` is the largest number of samples ever held in one batch or set; `drawn_from` the largest
+    batch that a subset is drawn of, were it only once (0: none is); `takes`: subsets are drawn again and again.
     """
 
     label: str
@@ -75,16 +74,13 @@ class Demand:
         """Refuse to ask a finite corpus for more real rows than it has."""
         needed = self.sizes[0] + sum(self.real)
         if needed > available:
-            allowed = (
-                f"{self.label} over {len(self.sizes)} generations needs {needed} real rows, has {available} {what}"
-            )
-            refuse("n", self.sizes[0], allowed)
+            asked = f"{self.label} over {len(self.sizes)} generations needs {needed} real rows"
+            refuse("n", self.sizes[0], f"{asked}, has {available} {what}")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model of all runs and the compute that one run's fit took: optimiser steps and training examples
-    seen."""
+    """A fitted model of all runs, and what one run's fit took: optimiser steps and training examples seen."""
 
     model: Any
     steps: int
@@ -92,36 +88,30 @@ class Fit:
 
 
 class World:
-    """Base of all worlds: the parts of the interface that most worlds share. A world is a frozen dataclass, and so are
-    its models, which stand in the same module, so that a checkpoint finds their class again.
+    """Base of all worlds. A world is a frozen dataclass, and so are its models, which stand in the same module, so that
+    a checkpoint finds their class again.
 
     `scores` declares what `score` can compute, with a leading run axis; `extras` what it computes on request only
-    (through `keep`), and the names of the dimensions that follow the run axis, e.g. `{"samples": ("sample", "row",
-    "column")}`. `random` names the methods beside `real` and `sample` that use the stream they are given; the others
-    get None (making a stream costs as much as a small matrix product).
+    (through `keep`), and the names of the dimensions that follow the run axis. `random` names the methods beside `real`
+    and `sample` that use the stream they are given; the others get None.
     """
 
     random: tuple[str, ...] = ("inputs", "fit", "score")
     scores: Mapping[str, Score] = {}
     extras: Mapping[str, tuple[str, ...]] = {}
-    # `score` is also given `first`, the model of generation 1 (None at generation 1 itself).
-    compares: bool = False
-    # `fit` respects the weights of the parts of a training set.
-    weighs: bool = False
-    # Batches stay what `real` and `sample` give, because `inputs` reads them; they are reduced for a fit only.
-    keeps_rows: bool = False
-    # `fit` is also given `scratch`, where a fit that takes hours keeps its progress (None without a checkpoint).
-    long_fits: bool = False
-    # Its fits are trained, so that a generation takes seconds or more and is worth keeping.
-    trained: bool = False
+    compares: bool = False  # `score` is also given `first`, the model of generation 1 (None at generation 1)
+    weighs: bool = False  # `fit` respects the weights of the parts of a training set
+    keeps_rows: bool = False  # batches are reduced for a fit only, because `inputs` reads them
+    long_fits: bool = False  # `fit` is also given `scratch`, where it keeps its progress (None without a checkpoint)
+    trained: bool = False  # a generation takes seconds or more and is worth keeping
 
     def check(self, demands: list[Demand], sizes: list[int], scores: tuple[str, ...], named: bool) -> None:
         """Refuse, before any work, what cannot be computed: `demands` of the regimes, set sizes n_1, n_2, …, and the
         scores; `named`: these were asked for by name."""
 
     def real(self, runs: int, size: int, rng: np.random.Generator, used: int) -> pool.Batch:
-        """`size` real samples for each run. `used` have been handed out before; `lib.streams.child(rng, used)` is the
-        stream of the next ones. A finite corpus hands out disjoint parts."""
+        """`size` real samples for each run, from the stream `lib.streams.child(rng, used)`: `used` have been handed out
+        before, and a finite corpus hands out disjoint parts."""
         raise NotImplementedError
 
     def inputs(self, source: pool.Batch, size: int, rng: np.random.Generator) -> Any:
@@ -129,8 +119,7 @@ class World:
         return None
 
     def reduce(self, batch: pool.Batch) -> pool.Batch:
-        """The batch as a sufficient statistic, if this world has one; a batch that is one already comes back as it
-        is."""
+        """The batch as a sufficient statistic, if this world has one and the batch is none already."""
         return batch
 
     def fit(self, train: pool.TrainingSet, rng: np.random.Generator) -> Fit:
@@ -177,14 +166,12 @@ class World:
             found = getattr(module, name, None)
             if dataclasses.is_dataclass(found) and expected in (None, found):
                 return found
-        refuse(
-            "world", type(self).__name__, f"models and batches that are dataclasses of its own module; {name} is none"
-        )
+        allowed = f"models and batches that are dataclasses of its own module; {name} is none"
+        refuse("world", type(self).__name__, allowed)
 
 
 def plain(value: Any) -> Any:
-    """A setting as a value that JSON can hold: frozen scipy distributions by name and arguments, the rest by `str`, or
-    by its class where that would be an address in memory."""
+    """A setting as a value that JSON can hold: distributions by name and arguments, the rest by `str` or its class."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | int | float | bool):

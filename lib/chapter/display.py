@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import io
 import itertools
 import os
@@ -30,8 +31,7 @@ DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 class Chapter:
     """A chapter while it runs: its number, the parameters it was started with, and what it has computed so far.
 
-    `results` holds its data sets by name. Those of a recorded sweep, which their attribute `recorded` names, are judged
-    and not left again.
+    `results` holds its data sets by name. Those of a recorded sweep (attribute `recorded`) are judged, not left again.
     """
 
     number: int
@@ -47,7 +47,6 @@ class Chapter:
         a sweep hands over everything, also if a judge refuses results that are too few for it.
         """
         findings = {}
-        # What was recorded lies in lib/stored/sweeps already; the judges see it beside what the chapter has computed.
         computed = {name: data for name, data in self.results.items() if "recorded" not in data.attrs}
         try:
             findings = claims.judge(self.number, self.results)
@@ -61,8 +60,8 @@ class Chapter:
 
 
 def begin(number: int) -> Chapter:
-    """Start a chapter: read its parameters (the defaults of its parameters cell, and what papermill put after it), set
-    the house style, and check the size dial."""
+    """Start a chapter: read its parameters (the cell's defaults, and what papermill put after it), check the size dial,
+    and set the house style."""
     shell = get_ipython()
     cells, names = ([], {}) if shell is None else (shell.user_ns.get("In", []), shell.user_ns)
     defaults = next((found for cell in cells if (found := _assignments(cell))), {})
@@ -98,40 +97,33 @@ def recorded(name: str) -> records.Record | None:
 
 
 def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> None:
-    """Show a recorded data set as one table for each parameter set that was run: scores at the first and the last
-    generation by regime, with the 95% interval over the runs that were kept whole.
+    """Show a recorded data set, one of `Record.data`, as one table for each parameter set that was run: scores at the
+    first and the last generation by regime, with the 95% interval over the runs that were kept whole.
 
-    `data` is one of `Record.data`; `scores` maps the names of scores to a label and a format, such as {"test_nelbo":
-    ("test bound (nats)", ".1f")}. ValueError for a score that the record does not hold.
+    `scores` maps their names to a label and a format, such as {"test_nelbo": ("test bound (nats)", ".1f")}.
     """
     for score in scores:
-        among("scores", score, tuple(map(str, data["score_name"].values)))
+        among("scores", score, data["score_name"].values.tolist())
     axes = [dim for dim in data[next(iter(scores))].dims if dim not in records.SERIES]
     for place in itertools.product(*(data[axis].values for axis in axes)):
         arm = data.sel(dict(zip(axes, place, strict=True)))
         named = ", ".join(f"{axis} = `{value}`" for axis, value in zip(axes, place, strict=True))
         regimes, last = arm["regime"].values, int(arm["generation"][-1])
-        lines = [
-            "| score | *generation 1* | " + " | ".join(map(str, regimes)) + " |",
-            "|---" * (len(regimes) + 2) + "|",
-        ]
+        header = " | ".join(["| score | *generation 1*", *map(str, regimes)])
+        lines = [f"{header} |", "|---" * (len(regimes) + 2) + "|"]
         for score, (label, spec) in scores.items():
-            ends = [
-                arm[score].isel(regime=0, generation=0),
-                *(arm[score].sel(regime=r).isel(generation=-1) for r in regimes),
-            ]
-            lines.append(f"| {label} | " + " | ".join(f"{intervals.mean(end):{spec}}" for end in ends) + " |")
-        say(
-            f"*Recorded*{', ' + named if named else ''}: generation {last} by regime, {arm.sizes['run']} runs.\n\n"
-            + "\n".join(lines)
-        )
+            found = arm[score].transpose("regime", "generation", ...)
+            shown = " | ".join(f"{intervals.mean(end):{spec}}" for end in (found[0, 0], *found[:, -1]))
+            lines.append(f"| {label} | {shown} |")
+        said = f"*Recorded*{', ' + named if named else ''}: generation {last} by regime, {arm.sizes['run']} runs."
+        say("\n".join([said, "", *lines]))
 
 
 def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):
     """Controls that redraw a figure, for a notebook with a kernel: a list becomes a menu, (low, high, start) a slider.
 
-    The figure is shown as an image. ipywidgets' own `interactive` captures it in an output widget instead, whose
-    messages can leave a notebook that is executed without a browser waiting for ever.
+    The figure is shown as an image: the output widget of ipywidgets' own `interactive` can leave a notebook that is
+    executed without a browser waiting for ever.
     """
     import ipywidgets as widgets
 
@@ -163,18 +155,15 @@ def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int
 
 
 def passage(text: str, longest: int = 200) -> str:
-    """The beginning of a generated text as it can stand in a cell of a Markdown table: nothing in it is read as a
-    mark."""
+    """The beginning of a generated text for a cell of a Markdown table: nothing in it is read as a mark."""
     text = " ".join(text.split())
     text = text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(sign, entity)
+    text = html.escape(text, quote=False)
     return re.sub(r"([\\`*_{}\[\]#|$~])", lambda found: f"&#{ord(found.group())};", text)
 
 
 def device_line() -> str:
-    """What the chapter runs on: processor or GPU, threads, the versions that matter; then how long it is expected to
-    take at each scale, and where it keeps what is finished."""
+    """What the chapter runs on, how long it is expected to take at each scale, and where it keeps what is finished."""
     versions = ", ".join(f"{name} {v}" for name in ("numpy", "torch") if (v := provenance.version(name)))
     threads = os.environ.get("OMP_NUM_THREADS", "unset")
     line = f"{provenance.device()}, {os.cpu_count()} cores, {threads} thread(s), {versions}"
@@ -187,12 +176,9 @@ def device_line() -> str:
 
 
 def expected(number: int, gpu: bool | None = None) -> list[str]:
-    """Sentences: whether a GPU was found, where that matters, and the minutes that a chapter is expected to take at
-    each scale.
-
-    The laptop's minutes are those of the committed results, with their processor. The paper's are those of a recorded
-    run if there is one, else follow from the sizes of the two scales; where neither tells, the sentence says so. `gpu`:
-    whether there is one; by default this is found out.
+    """Sentences: the minutes that a chapter is expected to take at each scale, and whether a GPU was found, where that
+    matters. The laptop's minutes are those of the committed results, the paper's those of a recorded run, or else
+    follow from the sizes of the two scales. `gpu`: whether there is one; by default this is found out.
     """
     gpu = provenance.gpu() if gpu is None else gpu
     try:
@@ -203,13 +189,12 @@ def expected(number: int, gpu: bool | None = None) -> list[str]:
     out = [f"Expected at scale laptop: {records.spent(seconds)} (measured on one core of {on})."]
     recorded, times = records.longest("paper", number), claims.CHAPTERS[number].paper_times
     if recorded:
-        out += [f"Expected at scale paper: {records.spent(recorded[0])} (recorded on {recorded[1]})."]
+        paper = f"{records.spent(recorded[0])} (recorded on {recorded[1]})"
     elif times:
-        out += [f"Expected at scale paper: about {records.spent(times * seconds)} ({times} times the work)."]
+        paper = f"about {records.spent(times * seconds)} ({times} times the work)"
     else:
-        out += [
-            "Expected at scale paper: not measured; it is meant for a GPU, and the progress bar tells the time left."
-        ]
+        paper = "not measured; it is meant for a GPU, and the progress bar tells the time left"
+    out += [f"Expected at scale paper: {paper}."]
     if not times and not gpu:
         colab = " On Colab, Runtime, Change runtime type offers one." if "google.colab" in sys.modules else ""
         out += [f"No GPU was found; scale laptop needs none.{colab}"]
@@ -219,8 +204,7 @@ def expected(number: int, gpu: bool | None = None) -> list[str]:
 
 
 def kept_line(number: int) -> list[str]:
-    """A sentence about where finished generations are kept, for chapters that train for minutes; on Colab, how to name
-    a folder."""
+    """Where finished generations are kept, for chapters that train for minutes; on Colab, how to name a folder."""
     folder = os.environ.get(checkpoint.VARIABLE)
     if claims.CHAPTERS[number].paper_times:
         return []
@@ -228,8 +212,7 @@ def kept_line(number: int) -> list[str]:
         return [f"Finished generations are kept in {folder}; run the chapter again and it goes on from there."]
     if "google.colab" not in sys.modules:
         return []
-    mounted = os.path.isdir(DRIVE)
-    first = "" if mounted else "from google.colab import drive; drive.mount('/content/drive'), then "
+    first = "" if os.path.isdir(DRIVE) else "from google.colab import drive; drive.mount('/content/drive'), then "
     return [
         "To go on after a disconnection, keep finished generations on your Drive: "
         f"run {first}%env {checkpoint.VARIABLE}={DRIVE}/replace-or-accumulate before the experiments."

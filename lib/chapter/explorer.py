@@ -1,8 +1,7 @@
 """The explorer: the recursion computed in the reader's browser, as a widget in Jupyter and as part of a page.
 
-Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds.gaussian` and
-`lib.worlds.discrete` do and has the laws of `lib.theory`, and `view.js`, which shows it. Here is what they cannot have
-by themselves: the table of regimes, the word frequencies, and the settings as traits.
+Both are one ES module, packed from `engine.js`, which samples exactly in law as `lib.worlds` do and has the laws of
+`lib.theory`, and `view.js`, which shows it. Here are the table of regimes, the word frequencies, and the settings.
 """
 
 from __future__ import annotations
@@ -30,14 +29,10 @@ NONE = "none"  # no second regime
 SHOWN = 96  # words that are shown one by one
 
 # The least, the most and the default of what is a whole number, in each panel.
+SEED = (0, 2**32 - 1, 1)
 RANGES = {
-    "gaussian": {
-        "n": (10, 10**6, 100),
-        "runs": (2, 5000, 1000),
-        "generations": (2, 500, 200),
-        "seed": (0, 2**32 - 1, 1),
-    },
-    "words": {"n": (10, 10**6, 1000), "runs": (2, 500, 20), "generations": (2, 500, 100), "seed": (0, 2**32 - 1, 1)},
+    "gaussian": {"n": (10, 10**6, 100), "runs": (2, 5000, 1000), "generations": (2, 500, 200), "seed": SEED},
+    "words": {"n": (10, 10**6, 1000), "runs": (2, 500, 20), "generations": (2, 500, 100), "seed": SEED},
 }
 
 # Dark where the page says so; where it says nothing, as the reader's system does.
@@ -71,19 +66,16 @@ def module() -> str:
 
 @cache
 def word_table(shown: int = SHOWN) -> dict[str, Any]:
-    """The word frequencies of the embedded Wikipedia text, in the form the module reads.
-
-    `total` words in all; `classes`, pairs (count, number of words that occur so often), most frequent first; `shown`,
-    pairs (rank from 0, word) of about `shown` words at equal steps of the logarithm of the rank. A word's rank counts
-    by falling frequency, so ranks and classes together give every frequency.
+    """The word frequencies of the embedded Wikipedia text: `total` words in all; `classes`, pairs (count, number of
+    words that occur so often), most frequent first; `shown`, pairs (rank from 0 by falling frequency, word) of about
+    `shown` words at equal steps of the logarithm of the rank.
     """
     counts = word_counts()
     ordered = list(counts)
     classes = sorted(Counter(counts.values()).items(), reverse=True)
     plain = [rank for rank, word in enumerate(ordered) if re.fullmatch("[a-z]{2,14}", word)]
     # Neighbouring steps fall on the same rank while ranks are few, so more steps are taken than words are wanted.
-    steps = np.geomspace(1, len(plain), 2 * shown)
-    ranks = np.unique(np.round(steps).astype(int) - 1)
+    ranks = np.unique(np.round(np.geomspace(1, len(plain), 2 * shown)).astype(int) - 1)
     ranks = ranks[np.unique(np.round(np.linspace(0, ranks.size - 1, shown)).astype(int))]
     return {
         "total": sum(counts.values()),
@@ -142,9 +134,9 @@ class Explorer(anywidget.AnyWidget):
         for name in settings:
             among("setting", name, ("a", "b", "estimator", *RANGES[panel], "t"))
         given = {name: default for name, (_, _, default) in RANGES[panel].items()} | settings
-        for name in RANGES[panel]:
-            given[name] = _ranged(panel, name, given[name])
-        given["t"] = _generation(given.get("t", given["generations"]), given["generations"])
+        for name, (least, most, _) in RANGES[panel].items():
+            given[name] = _ranged(name, given[name], least, most)
+        given["t"] = _ranged("t", given.get("t", given["generations"]), 1, given["generations"])
         for name in ("a", "b"):
             if name in given and _checked(name, given[name]) != NONE:
                 given[name].check([given["n"]] * given["generations"])
@@ -167,12 +159,13 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("n", "runs", "generations", "seed")
     def _number(self, proposal):
-        return _ranged(self.panel, proposal["trait"].name, proposal["value"])
+        name = proposal["trait"].name
+        return _ranged(name, proposal["value"], *RANGES[self.panel][name][:2])
 
     @traitlets.validate("t")
     def _looked_at(self, proposal):
         # The controls may raise the number of generations together with t, so only the end of its range binds here.
-        return _generation(proposal["value"], RANGES[self.panel]["generations"][1])
+        return _ranged("t", proposal["value"], 1, RANGES[self.panel]["generations"][1])
 
     @traitlets.observe("generations")
     def _fewer(self, change):
@@ -180,17 +173,9 @@ class Explorer(anywidget.AnyWidget):
         self.t = min(self.t, change["new"])
 
 
-def _ranged(panel: str, name: str, value: Any) -> int:
-    least, most, _ = RANGES[panel][name]
-    number = whole(name, value, least)
-    if number > most:
+def _ranged(name: str, value: Any, least: int, most: int) -> int:
+    if whole(name, value, least) > most:
         refuse(name, value, f"a whole number from {least} to {most}")
-    return number
-
-
-def _generation(value: Any, last: int) -> int:
-    if whole("t", value, 1) > last:
-        refuse("t", value, f"a whole number from 1 to {last}")
     return int(value)
 
 

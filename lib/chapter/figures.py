@@ -5,6 +5,7 @@ Simulations are a median with a quantile band; the exact law is a thin dark line
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -20,29 +21,7 @@ INK = "#222222"
 
 def use() -> None:
     """Set the house style for the figures of a notebook."""
-    mpl.rcParams.update(
-        {
-            "figure.figsize": (7.2, 4.0),
-            "figure.dpi": 96,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "savefig.bbox": "tight",
-            "font.size": 10.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 11,
-            "axes.titlelocation": "left",
-            "axes.grid": True,
-            "grid.color": "#E4E4E4",
-            "grid.linewidth": 0.7,
-            "axes.axisbelow": True,
-            "legend.frameon": False,
-            "legend.fontsize": 9.5,
-            "lines.linewidth": 1.9,
-            "lines.markersize": 5.5,
-            "svg.hashsalt": "replace-or-accumulate",
-        }
-    )
+    plt.style.use(Path(__file__).with_name("book.mplstyle"))
 
 
 def style(what: Any) -> dict[str, Any]:
@@ -62,11 +41,8 @@ def trajectory(
     marks: int = 8,
     **look: Any,
 ) -> None:
-    """Draw one regime's score against the generation: median (or mean) over runs, a band, the exact law.
-
-    `values` has dims (generation, run) and scalar coordinates `regime` and `family`, as recursion leaves them. `band`
-    is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None.
-    """
+    """Draw one regime's score, dims (generation, run), against the generation: median (or mean) over runs, a band, the
+    exact law. `band` is a pair of quantiles over runs, or "mean" for the 95% interval of the mean, or None."""
     look = style(values) | look
     t = values["generation"].values
     middle = values.median("run") if center == "median" else values.mean("run")
@@ -74,9 +50,8 @@ def trajectory(
     ax.plot(t, middle, label=label or str(values.coords["regime"].item()), markevery=every, **look)
     if band is not None:
         if band == "mean":
-            half = (
-                stats.t.ppf(0.975, values.sizes["run"] - 1) * values.std("run", ddof=1) / np.sqrt(values.sizes["run"])
-            )
+            runs = values.sizes["run"]
+            half = stats.t.ppf(0.975, runs - 1) * values.std("run", ddof=1) / np.sqrt(runs)
             low, high = middle - half, middle + half
         else:
             low, high = values.quantile(list(band), dim="run")
@@ -157,20 +132,19 @@ def conformers(
     fig, axes = plt.subplots(
         r, c, figsize=(8.2, 8.2 * r / c), squeeze=False, subplot_kw={"projection": "3d", "computed_zorder": False}
     )
+    upright = {"rotation": 90, "va": "center", "ha": "right"}
     for i, j in np.ndindex(r, c):
         overlay(axes[i, j], pictures[i][j], bonds, elements, frame)
         if i == 0:
             axes[i, j].set_title(columns[j], fontsize=9.5, loc="center")
         if j == 0:
-            axes[i, j].text2D(
-                0, 0.5, rows[i], rotation=90, va="center", ha="right", fontsize=9.5, transform=axes[i, j].transAxes
-            )
+            axes[i, j].text2D(0, 0.5, rows[i], fontsize=9.5, transform=axes[i, j].transAxes, **upright)
     fig.subplots_adjust(left=0.05, right=1, top=0.95, bottom=0, wspace=0, hspace=0)
     return fig
 
 
 def _laid(positions: np.ndarray, a: int, b: int, c: int) -> np.ndarray:
-    """Conformers (count, atoms, 3) turned: b at the origin, c on the first axis, a in the plane of the first two."""
+    """Conformers turned: atom b at the origin, c on the first axis, a in the plane of the first two."""
     x = positions - positions[:, [b]]
     first = x[:, c] / np.linalg.norm(x[:, c], axis=1, keepdims=True)
     second = x[:, a] - (x[:, a] * first).sum(axis=1, keepdims=True) * first

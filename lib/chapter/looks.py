@@ -1,7 +1,7 @@
 """The one table of regimes for the eye: how each family is drawn in every figure, and what the explorer says of it.
 
-A regime goes by its `family`, never by its label. One of your own is entered from its own file, by
-`looks.register("Mine", Look("#AA4499", "<", "--"))`; a family that is not entered is drawn in a neutral look.
+A regime goes by its `family`. One of your own is entered by `looks.register("Mine", Look("#AA4499", "<", "--"))`; a
+family that is not entered is drawn in a neutral look.
 """
 
 from __future__ import annotations
@@ -9,27 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib import regimes
 from lib.errors import refuse
-from lib.regimes import (
-    Accumulate,
-    AccumulateSubsample,
-    FreshReal,
-    Keep,
-    Mixture,
-    RealOnly,
-    Regime,
-    Replace,
-    ReplaceGrown,
-)
+from lib.regimes import Regime
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and line style as matplotlib names them; `dark` is the colour on a dark ground.
-
-    A family that the explorer offers also has `start`, the regime that its menu starts with; `label`, what
-    `str(regime)` says of its parameters; `about`, what the menu says; and `controls`, for each share that can be moved
-    its name and the end of its range that belongs to another family, or None.
+    """Colour, marker and line style as matplotlib names them; `dark` is the colour on a dark ground. For the explorer's
+    menu, `start` is the regime that it starts with, `label` its text, `about` what is said of it, and `controls` have,
+    for each share that can be moved, its name and the end of its range that belongs to another family, or None.
     """
 
     color: str
@@ -49,60 +38,60 @@ _MIXED = "The paper's general form: newest model, previous training set and {} d
 # In the order of menus and legends. Colours are Okabe and Ito's (2008), in an order of distinct luminance.
 LOOKS = {
     "Replace": Look(
-        *("#D55E00", "o", "-", "#F07A22", Replace(), "Replace"),
+        *("#D55E00", "o", "-", "#F07A22", regimes.Replace(), "Replace"),
         "All old data are thrown away: n samples of the newest model.",
     ),
     "ReplaceGrown": Look(
-        *("#E69F00", "^", "--", "#F0B333", ReplaceGrown(), "ReplaceGrown"),
+        *("#E69F00", "^", "--", "#F0B333", regimes.ReplaceGrown(), "ReplaceGrown"),
         "All old data are thrown away, but the set grows: n·t samples of the newest model.",
     ),
     "Accumulate": Look(
-        *("#0072B2", "s", "-", "#45A6E0", Accumulate(), "Accumulate"),
+        *("#0072B2", "s", "-", "#45A6E0", regimes.Accumulate(), "Accumulate"),
         "Nothing is thrown away: the real data and every batch so far.",
     ),
     "Accumulate, fresh": Look(
-        *("#332288", "h", ":", "#A99BF5", Accumulate(fresh=0.1), "Accumulate({fresh} fresh, {kept} kept)"),
+        *("#332288", "h", ":", "#A99BF5", regimes.Accumulate(fresh=0.1), "Accumulate({fresh} fresh, {kept} kept)"),
         "Nothing is thrown away, and a share of each new batch is new real data.",
         {"fresh": ("new real share", 0), "kept": ("original kept", None)},
     ),
     "Accumulate, part kept": Look(
-        *("#595959", "<", ":", "#B4B4B4", Accumulate(kept=0.5), "Accumulate({kept} kept)"),
+        *("#595959", "<", ":", "#B4B4B4", regimes.Accumulate(kept=0.5), "Accumulate({kept} kept)"),
         "Every synthetic batch is kept, and a share of the original real set.",
         {"kept": ("original kept", 1)},
     ),
     "AccumulateSubsample": Look(
-        *("#56B4E9", "D", "--", "#7CC8F2", AccumulateSubsample(), "AccumulateSubsample"),
+        *("#56B4E9", "D", "--", "#7CC8F2", regimes.AccumulateSubsample(), "AccumulateSubsample"),
         "Everything is kept, but a fit sees only n samples drawn from it.",
     ),
     "Keep": Look(
-        *("#CC79A7", "v", "-.", "#E197C0", Keep(0.1), "Keep({share})"),
+        *("#CC79A7", "v", "-.", "#E197C0", regimes.Keep(0.1), "Keep({share})"),
         "A share of the original real set, drawn anew at each generation, the rest from the newest model.",
         {"share": ("share kept", None)},
     ),
     "Keep, fixed": Look(
-        *("#CC79A7", "v", ":", "#E197C0", Keep(0.1, redraw=False), "Keep({share}, fixed)"),
+        *("#CC79A7", "v", ":", "#E197C0", regimes.Keep(0.1, redraw=False), "Keep({share}, fixed)"),
         "A share of the original real set, the same samples throughout, the rest from the newest model.",
         {"share": ("share kept", None)},
     ),
     "FreshReal": Look(
-        *("#B8A800", "P", ":", "#D1C233", FreshReal(0.1), "FreshReal({share})"),
+        *("#B8A800", "P", ":", "#D1C233", regimes.FreshReal(0.1), "FreshReal({share})"),
         "New real data in a fixed share, the rest from the newest model.",
         {"share": ("new real share", None)},
     ),
     "RealOnly": Look(
-        *("#009E73", "X", "-.", "#2CC29A", RealOnly(), "RealOnly"),
+        *("#009E73", "X", "-.", "#2CC29A", regimes.RealOnly(), "RealOnly"),
         "No synthetic data at all: n new real samples join at each generation.",
     ),
     "RealOnly, refit": Look(
-        *("#009E73", "x", ":", "#2CC29A", RealOnly(grow=False), "RealOnly(refit)"),
+        *("#009E73", "x", ":", "#2CC29A", regimes.RealOnly(grow=False), "RealOnly(refit)"),
         "No synthetic data at all: the first real set is fitted again at each generation.",
     ),
     "Mixture": Look(
-        *("#777777", "*", ":", "#A6A6A6", Mixture(0.6, 0.3, 0.1), "Mixture({alpha}, {beta}, {gamma})"),
+        *("#777777", "*", ":", "#A6A6A6", regimes.Mixture(0.6, 0.3, 0.1), "Mixture({alpha}, {beta}, {gamma})"),
         *(_MIXED.format("original"), _SHARES),
     ),
     "Mixture, fresh": Look(
-        *("#777777", "*", "--", "#A6A6A6", Mixture(0.6, 0.3, 0.1, fresh=True)),
+        *("#777777", "*", "--", "#A6A6A6", regimes.Mixture(0.6, 0.3, 0.1, fresh=True)),
         *("Mixture({alpha}, {beta}, {gamma}, fresh)", _MIXED.format("new real"), _FRESH),
     ),
 }

@@ -35,14 +35,8 @@ STORE = "LIB_STORE"
 MAY_DIFFER = ("generations", "n", "regimes", "select")
 
 
-# What is looked for
-
-
 def hangs_on(world, regimes: dict, select: Any, settings: dict, sizes: list[int]) -> dict[str, Any]:
-    """What the numbers of a call hang on, as JSON holds it: where all of it is the same, so are they.
-
-    ValueError, naming the setting, for one whose content cannot be read.
-    """
+    """What the numbers of a call hang on, as JSON holds it. ValueError for a setting that cannot be read."""
     contents = {f.name: provenance.fingerprint(getattr(world, f.name), f.name) for f in fields(world)}
     contents |= {name: provenance.fingerprint(v, name) for name, v in (("world", type(world)), ("select", select))}
     contents["data"] = provenance.fingerprint((contents.get("data"), world.sources()), "data")
@@ -61,8 +55,10 @@ def hangs_on(world, regimes: dict, select: Any, settings: dict, sizes: list[int]
 
 def through(compute: Callable[[Checkpoint | None], xr.Dataset], folder: str | Path | None, world, *rest) -> xr.Dataset:
     """`compute(checkpoint)`, with the checkpoint in `folder` or below the one that LIB_CHECKPOINTS names; or, if no
-    folder was given, what the store holds of it. `rest` is what `hangs_on` takes beside the world."""
+    folder was given, what the store holds of it. `rest`: see `hangs_on`."""
     above = os.environ.get(VARIABLE) if world.trained and folder is None else None
+    if folder is not None and (not isinstance(folder, str | os.PathLike) or not str(folder)):
+        refuse("checkpoint", folder, "the path of a folder")
     try:
         basis = hangs_on(world, *rest) if folder is not None or above or os.environ.get(STORE) else None
     except ValueError:
@@ -75,15 +71,15 @@ def through(compute: Callable[[Checkpoint | None], xr.Dataset], folder: str | Pa
     def kept() -> xr.Dataset:
         if folder is None and not above:
             return compute(None)
-        with opened(_below(Path(above).expanduser(), basis) if above else _given(folder), basis) as checkpoint:
+        place = _below(Path(above).expanduser(), basis) if above else Path(folder).expanduser()
+        with opened(place, basis) as checkpoint:
             return compute(checkpoint)
 
     return remembered(basis, kept) if folder is None else kept()
 
 
 def remembered(key: Any, compute: Callable[[], Any]) -> Any:
-    """`compute()`, or what the folder that LIB_STORE names holds of it; without one, or with a key that
-    `lib.provenance.fingerprint` cannot read, always `compute()`.
+    """`compute()`, or what the folder that LIB_STORE names holds of it, if there is one and `key` can be read.
 
     `key` is all that the value hangs on. Begin with the function that computes it: its code is then part of the key.
     """
@@ -108,14 +104,8 @@ def remembered(key: Any, compute: Callable[[], Any]) -> Any:
     return value
 
 
-def _given(folder: str | Path) -> Path:
-    if not isinstance(folder, str | os.PathLike) or not str(folder):
-        refuse("checkpoint", folder, "the path of a folder")
-    return Path(folder).expanduser()
-
-
 def _below(above: Path, basis: dict[str, Any]) -> Path:
-    """The folder of a call, by all that may not differ. Set sizes that grow are the same as far as both calls go."""
+    """The folder of a call, by all that may not differ."""
     same = basis | {"settings": {k: v for k, v in basis["settings"].items() if k not in MAY_DIFFER}, "sizes": None}
     name = f"{basis['settings']['world']}-{provenance.fingerprint(same | {'n': basis['sizes'][0]})[:12]}"
     folder, number = above / name, 1
@@ -126,16 +116,14 @@ def _below(above: Path, basis: dict[str, Any]) -> Path:
 
 
 def _begin_alike(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Set sizes that grow are the same as far as both calls go."""
     return all(a == b for a, b in zip(stored["sizes"], wanted["sizes"], strict=False))
-
-
-# A folder of generations
 
 
 @contextlib.contextmanager
 def opened(folder: Path, basis: dict[str, Any]) -> Iterator[Checkpoint]:
-    """The checkpoint in `folder`, new or continued, for this process alone. ValueError if it belongs to another call or
-    is in use; OSError, naming the folder, if it cannot be written."""
+    """The checkpoint in `folder`, for this process alone. ValueError if it is another call's, or in use; OSError if it
+    cannot be written."""
     with contextlib.ExitStack() as held:
         if team.first():
             stored = folder / "settings.json"

@@ -80,8 +80,8 @@ def discard(folder: Path) -> None:
 
 
 def clean(folder: Path, deep: str = "") -> None:
-    """Away with what this process and ended ones have left unfinished in a folder, and with what is a day old.
-    `deep="**/"`: also in all folders below."""
+    """Away with what this process and ended ones have left unfinished in a folder (`deep="**/"`: also below it), and
+    with what is a day old."""
     for path in folder.glob(f"{deep}{ASIDE}*"):
         with contextlib.suppress(OSError):
             if _over(path.name.removeprefix(ASIDE), own=True) or time.time() - path.stat().st_mtime > DAY:
@@ -107,8 +107,8 @@ def _over(name: str, own: bool = False) -> bool:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """A folder for this process alone; ValueError if another one has it. A lock of the operating system, which ends
-    with its process; where the file system has none, a file that names machine and process."""
+    """A folder for this process alone, ValueError if another one has it: by a lock, which ends with its process, or
+    where the file system has none, by a file that names machine and process."""
     with (folder / ".lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,10 +135,7 @@ def _leased(folder: Path) -> Iterator[None]:
     try:
         for lease in set(folder.glob(".lease-*")) - {own}:
             if not _over(lease.name.removeprefix(".lease-")):
-                _in_use(
-                    folder,
-                    f"the process that {lease} names. There are no locks here: if it has ended, delete that file",
-                )
+                _in_use(folder, f"the process that {lease} names; if it has ended, delete that file")
             lease.unlink(missing_ok=True)
         yield
     finally:
@@ -157,9 +154,6 @@ def written(what: str, kept: str) -> Iterator[None]:
     except OSError as error:
         message = f"{what} cannot be written ({error.strerror or error}); {kept}"
         raise OSError(error.errno, message) from error
-
-
-# Files
 
 
 def seal(path: Path, content: dict[str, Any]) -> None:

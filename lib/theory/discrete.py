@@ -3,8 +3,7 @@
 t counts fits, q is the true probability of a state, n the size of a set. *Lost*: the model gives the state probability
 0. A state that is lost under Replace or Accumulate never returns.
 
-The chain of counts is Shumailov et al. (2024, discrete distributions), in population genetics the Wright–Fisher model.
-Its laws are read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors
+The laws are read off the genealogy of the newest samples: traced back through one fit, A of them have as many ancestors
 as A balls occupy boxes when thrown into n; after t − 1 fits back the ancestors are real samples, so a state is lost
 with probability E[(1−q)^A] (Kingman 1982; Möhle 1999 for the duality). One genealogy serves every q.
 """
@@ -62,19 +61,14 @@ def lost(q, n, generations: int) -> np.ndarray:
 
 
 def survival(q, n, generations: int) -> np.ndarray:
-    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q, the
-    probability that the state takes over. For a state of count c in some set, q = c/n, and t counts the fits after
-    that."""
+    """P(state of probability q is still there at fit t) under Replace, shape (generations, *q.shape); tends to q. For a
+    state of count c in some set, q = c/n, and t counts the fits after that."""
     return 1 - lost(q, n, generations)
 
 
 def share_law(q: float, n: int, generations: int) -> np.ndarray:
     """P(a state of probability q has k of the n samples of set t) under Replace, t = 1 … generations, shape
-    (generations, n + 1).
-
-    The neutral Wright–Fisher chain itself, for n ≤ 1000. Its mean stays q at every t, while most of the chance moves to
-    0.
-    """
+    (generations, n + 1): the neutral Wright–Fisher chain itself, for n ≤ 1000."""
     n, q = whole("n", n, 1), float(_probabilities(q))
     if n > EXACT_BELOW:
         refuse("n", n, f"at most {EXACT_BELOW}: the chain is a matrix of n + 1 rows")
@@ -87,16 +81,13 @@ def share_law(q: float, n: int, generations: int) -> np.ndarray:
 
 
 def fixation(q, n, generations: int) -> np.ndarray:
-    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape); tends
-    to q."""
+    """P(the state of probability q is the only one left by fit t) under Replace, shape (generations, *q.shape)."""
     return lost(1 - _probabilities(q), n, generations)
 
 
 def expected_support(probabilities, n, generations: int, regime: str = "replace") -> np.ndarray:
-    """Expected number of states that the model can still produce, t = 1 … generations, shape (generations,).
-
-    `regime` "replace", or "accumulate", which keeps for ever what the first sample has seen.
-    """
+    """Expected number of states that the model can still produce, t = 1 … generations, shape (generations,), under
+    "replace", or "accumulate", which keeps for ever what the first sample has seen."""
     return _over_states(probabilities, n, generations, regime, np.ones_like)
 
 
@@ -133,7 +124,7 @@ class _Ancestors:
         most = int(np.ceil(mean + 9 * np.sqrt(variance)))
         if variance < 1e-6:
             return cls(mean, variance, (np.arange(most + 1) == round(mean)).astype(float))
-        edges = np.concatenate([np.arange(most + 1) - 0.5, [most + 0.5]])
+        edges = np.arange(most + 2) - 0.5
         chances = np.diff(special.ndtr((edges - mean) / np.sqrt(variance)))
         return cls(mean, variance, chances / chances.sum())
 
@@ -191,12 +182,10 @@ def occupancy(balls: int, boxes: int) -> np.ndarray:
 
 
 def mean_time_to_loss(count: int, n: int) -> float:
-    """Expected number of fits until a state of the given count in a set of n is lost, if it is lost and does not take
-    over; Replace.
+    """Expected number of fits until a state of the given count in a set of n is lost, if it is; Replace.
 
     For n ≤ 1000 by solving the chain; beyond, the diffusion limit −2n p ln p/(1−p), p = count/n (Kimura and Ohta 1969),
-    5% too long for a count of 1 and closer for more. A state that takes over never dies; under Accumulate no state
-    does.
+    5% too long for a count of 1 and closer for more.
     """
     n = whole("n", n, 2)
     if whole("count", count, 1) >= n:

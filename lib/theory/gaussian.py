@@ -4,9 +4,8 @@ Conventions: t counts fits. Fit 1 sees n₁ real samples, fit t what the regime 
 of the fitted covariance relative to the truth (in one dimension, the variance ratio), the *error* is E[(μ_t − μ₀)²] in
 units of the true variance, per coordinate. n_k is the size of set k and N_t = n₁ + … + n_t.
 
-The laws hold for any truth with finite variance in the first two moments of real samples; later samples are Gaussian.
-Derivations condition on the model before, as in the proof of Theorem 3.1 of Shumailov et al. (2024); all are checked by
-simulation of explicit points in `tests/statistical`.
+The laws hold for any truth with finite variance. Derivations condition on the model before, as in the proof of Theorem
+3.1 of Shumailov et al. (2024); all are checked by simulation of explicit points in `tests/statistical`.
 """
 
 from __future__ import annotations
@@ -16,19 +15,10 @@ from functools import singledispatch
 import numpy as np
 from scipy import integrate, interpolate, special
 
+from lib import regimes
 from lib.errors import among, refuse, whole
-from lib.regimes import (
-    Accumulate,
-    AccumulateSubsample,
-    FreshReal,
-    Keep,
-    Mixture,
-    RealOnly,
-    Regime,
-    Replace,
-    ReplaceGrown,
-    portion,
-)
+from lib.pool import portion
+from lib.regimes import Regime, Replace
 
 EULER_SUM = np.pi**2 / 6  # Σ 1/i²: the accumulated error in units of the first fit's (Gerstgrasser et al. 2024)
 
@@ -47,13 +37,24 @@ def expected_error(regime: Regime, n, generations: int, estimator: str = "mle") 
     return _moments(regime, n, generations, estimator)[1]
 
 
-def _moments(regime, n, generations, estimator):
-    among("estimator", estimator, ("mle", "unbiased"))
+def set_sizes(regime: Regime, n, generations: int, least: int) -> list[int]:
+    """n_1, n_2, … of a call, checked together with its regime."""
     if not isinstance(regime, Regime):
         refuse("regime", regime, "a regime of lib.regimes")
-    generations = whole("generations", generations, 1)
-    sizes = [whole("n", n(t) if callable(n) else n, 2) for t in range(1, generations + 1)]
+    sizes = [whole("n", n(t) if callable(n) else n, least) for t in range(1, whole("generations", generations, 1) + 1)]
     regime.check(sizes)
+    return sizes
+
+
+def plain(regime: Regime) -> None:
+    """Refuse what is not Accumulate() itself."""
+    if regime != regimes.Accumulate():
+        refuse("regime", regime, "Accumulate() without fresh or discarded real data: only for that is this law known")
+
+
+def _moments(regime, n, generations, estimator):
+    among("estimator", estimator, ("mle", "unbiased"))
+    sizes = set_sizes(regime, n, generations, 2)
     return _law(regime, np.array(sizes, dtype=float), estimator == "unbiased")
 
 
@@ -62,20 +63,16 @@ def _law(regime, sizes, unbiased):
     refuse("regime", regime, "a regime of lib.regimes with a closed form")
 
 
-def _independent_fits(counts, unbiased):
-    """Each fit sees `counts` samples of the fit before and nothing else."""
+@_law.register
+def _(regime: Replace | regimes.ReplaceGrown, sizes, unbiased):
+    counts = sizes if isinstance(regime, Replace) else np.cumsum(sizes)
     variance = np.ones_like(counts) if unbiased else np.cumprod(1 - 1 / counts)
     before = np.concatenate([[1.0], variance[:-1]])
     return variance, np.cumsum(before / counts)
 
 
 @_law.register
-def _(regime: Replace | ReplaceGrown, sizes, unbiased):
-    return _independent_fits(sizes if isinstance(regime, Replace) else np.cumsum(sizes), unbiased)
-
-
-@_law.register
-def _(regime: Accumulate, sizes, unbiased):
+def _(regime: regimes.Accumulate, sizes, unbiased):
     if regime.fresh or regime.kept < 1:
         kept = portion(regime.kept, int(sizes[0]))
         return _accumulate_with_real(_portions(regime.fresh, sizes) / sizes, kept, sizes, unbiased)
@@ -91,8 +88,7 @@ def _(regime: Accumulate, sizes, unbiased):
 
 
 def _accumulate_with_real(shares, kept, sizes, unbiased):
-    """Everything is kept but for all except `kept` samples of the original set, and a share a of each new batch is
-    real.
+    """All is kept, of the original set only `kept` samples, and a share a of each new batch is real.
 
     With w the batch's part of the pool, the pool's mean keeps 1 − w of its error and takes w·(1 − a) of that of the
     newest fit, whose covariance is `cross`: 1/n between a subset's mean and the mean of all n, and afterwards the pool
@@ -114,7 +110,7 @@ def _accumulate_with_real(shares, kept, sizes, unbiased):
 
 
 @_law.register
-def _(regime: AccumulateSubsample, sizes, unbiased):
+def _(regime: regimes.AccumulateSubsample, sizes, unbiased):
     n = sizes[0]
     if not (sizes == n).all():
         refuse("n", sizes.tolist(), "equal set sizes: this law is known for those only")
@@ -131,7 +127,7 @@ def _(regime: AccumulateSubsample, sizes, unbiased):
 
 
 @_law.register
-def _(regime: RealOnly, sizes, unbiased):
+def _(regime: regimes.RealOnly, sizes, unbiased):
     total = np.cumsum(sizes) if regime.grow else np.full_like(sizes, sizes[0])
     return (np.ones_like(total) if unbiased else 1 - 1 / total), 1 / total
 
@@ -139,9 +135,8 @@ def _(regime: RealOnly, sizes, unbiased):
 def _with_real(real_counts, sizes, unbiased, start, kept_variance, kept_spread, weight=None):
     """The recursion shared by all regimes that hold r real samples beside s synthetic ones in a fit.
 
-    D is the squared distance of the fitted mean from a centre (the truth, the original mean or the kept mean), `start`
-    its value after fit 1; the real part has variance `kept_variance` and its mean the squared distance
-    `kept_spread(r)`, and counts for `weight` of the fit, by default for its share r/N.
+    The fitted mean's squared distance from a centre (the truth, the original mean or the kept mean) is `start` after
+    fit 1; the real part has `kept_variance`, its mean the distance `kept_spread(r)`, and by default the weight r/N.
     """
     variance, distance = [1.0 if unbiased else 1 - 1 / sizes[0]], [start]
     for r, size in zip(real_counts[1:], sizes[1:], strict=True):
@@ -160,13 +155,13 @@ def _portions(share, sizes):
 
 
 @_law.register
-def _(regime: FreshReal, sizes, unbiased):
+def _(regime: regimes.FreshReal, sizes, unbiased):
     counts = _portions(regime.share, sizes)
     return _with_real(counts, sizes, unbiased, 1 / sizes[0], 1.0, lambda r: 1 / r, regime.weight)
 
 
 @_law.register
-def _(regime: Keep, sizes, unbiased):
+def _(regime: regimes.Keep, sizes, unbiased):
     n, counts = sizes[0], _portions(regime.share, sizes)
     if not counts.any():
         return _law(Replace(), sizes, unbiased)
@@ -182,9 +177,9 @@ def _(regime: Keep, sizes, unbiased):
 
 
 @_law.register
-def _(regime: Mixture, sizes, unbiased):
+def _(regime: regimes.Mixture, sizes, unbiased):
     if regime.beta == 0:
-        same = FreshReal(regime.gamma) if regime.fresh else Keep(regime.gamma)
+        same = regimes.FreshReal(regime.gamma) if regime.fresh else regimes.Keep(regime.gamma)
         return _law(same, sizes, unbiased)
     n = sizes[0]
     if (regime.fresh and regime.gamma > 0) or not (sizes == n).all():
@@ -201,19 +196,15 @@ def _(regime: Mixture, sizes, unbiased):
     return inner * (n / (n - 1) if unbiased else 1.0), 1 / n + np.array(distance)
 
 
-def c4(n: float) -> float:
-    """E[σ̂]/σ for the unbiased variance of n normal samples: √(2/(n−1)) Γ(n/2)/Γ((n−1)/2)."""
-    return np.sqrt(2 / (n - 1)) * np.exp(special.gammaln(n / 2) - special.gammaln((n - 1) / 2))
-
-
 def expected_w2_replace(n: int, generations: int, estimator: str = "unbiased") -> np.ndarray:
     """E[W₂²(N(μ_t, S_t), N(0, 1))] under Replace in one dimension, t = 1 … generations.
 
     Unbiased: t/n + 2(1 − c₄ᵗ), which diverges as Theorem 3.1 of Shumailov et al. (2024) says; under the MLE
-    2(1 − (c₄ √(1 − 1/n))ᵗ), which stays below 2.
+    2(1 − (c₄ √(1 − 1/n))ᵗ), which stays below 2; c₄ = E[σ̂]/σ = √(2/(n−1)) Γ(n/2)/Γ((n−1)/2).
     """
     variance, error = _moments(Replace(), n, generations, estimator)
-    ratio = c4(n) * (1.0 if estimator == "unbiased" else np.sqrt(1 - 1 / n))
+    c4 = np.sqrt(2 / (n - 1)) * np.exp(special.gammaln(n / 2) - special.gammaln((n - 1) / 2))
+    ratio = c4 * (1.0 if estimator == "unbiased" else np.sqrt(1 - 1 / n))
     return error + variance + 1 - 2 * ratio ** np.arange(1, generations + 1)
 
 
@@ -238,9 +229,7 @@ def _digamma_minus_log(x: np.ndarray) -> np.ndarray:
 
 
 def log_spread(n: int, d: int = 1) -> float:
-    """Variance of the change of ln det Σ in one fit under Replace: Σ_{i≤d} ψ′((n−i)/2), for either estimator."""
-    if n <= d:
-        refuse("n", n, f"more than dimension={d} samples; the determinant is 0 otherwise")
+    """Variance of the change of ln det Σ in one fit under Replace, n > d: Σ_{i≤d} ψ′((n−i)/2), either estimator."""
     return float(special.polygamma(1, (n - np.arange(1, d + 1)) / 2).sum())
 
 
@@ -254,7 +243,7 @@ def variance_quantiles_replace(n: int, generations, probabilities, estimator: st
     rows = []
     for t in np.atleast_1d(generations):
         spread = np.sqrt(t * log_spread(n))
-        # In units of its standard deviation the characteristic function has died out well before 40.
+        # 40 standard deviations are more than the characteristic function reaches.
         s = np.linspace(0, 40 / spread, 2049)[1:]
         log_phi = t * (special.loggamma(k / 2 + 1j * s) - special.loggamma(k / 2) + 1j * s * np.log(2 / k))
         drift = t * log_drift(n)

@@ -6,42 +6,29 @@ true mean only counts how many smoothings lie behind a point: under Replace t af
 1/2 + … + 1/t in expectation.
 
 Conventions: t counts fits, all quantities are per coordinate, real data have variance 1, and `widths` gives h_t, the
-bandwidth of fit t, or one number for all. The *fitted* density has the variance of its training set plus h_t². For h =
-0 these are the laws of a Gaussian under maximum likelihood, and those of a Gaussian mixture whatever its components.
-The derivations are the project's own; each condition on the fit before.
+bandwidth of fit t, or one number for all. For h = 0 these are the laws of a Gaussian under maximum likelihood, and of a
+Gaussian mixture whatever its components. The derivations are the project's own; each condition on the fit before.
 """
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 import numpy as np
 
-from lib.errors import among, refuse, whole
-from lib.regimes import (
-    Accumulate,
-    AccumulateSubsample,
-    FreshReal,
-    Keep,
-    Mixture,
-    RealOnly,
-    Regime,
-    Replace,
-    ReplaceGrown,
-    portion,
-)
+from lib import regimes
+from lib.errors import among, refuse
+from lib.pool import portion
+from lib.regimes import Regime
+from lib.theory.gaussian import plain, set_sizes
 
 
 def expected_second_moment(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance + squared mean] of the fitted density about the true mean, t = 1 … generations; the truth has 1. Any
-    regime."""
+    """E[variance + squared mean] of the fitted density about the true mean (truth: 1), t = 1 … generations."""
     squares = _squares(regime, n, generations, widths)
     return 1 + _smoothed(regime, n, squares) + squares
 
 
 def expected_variance(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[variance] of the fitted density, t = 1 … generations. ValueError for a regime without a closed form of the
-    mean."""
+    """E[variance] of the fitted density, t = 1 … generations, for the regimes of `expected_error`."""
     return expected_second_moment(regime, n, generations, widths) - expected_error(regime, n, generations, widths)
 
 
@@ -54,7 +41,8 @@ def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarr
 
 def bandwidths(bandwidth, regime: Regime, n: int, generations: int, dimension: int) -> np.ndarray:
     """h_t for t = 1 … generations: the bandwidth for the training set that the regime composes at fit t."""
-    grows = isinstance(regime, Accumulate | ReplaceGrown) or (isinstance(regime, RealOnly) and regime.grow)
+    grows = (regimes.Accumulate, regimes.ReplaceGrown, regimes.RealOnly)
+    grows = isinstance(regime, grows) and regime != regimes.RealOnly(grow=False)
     sizes = n * (np.arange(1, generations + 1) if grows else np.ones(generations))
     if not isinstance(bandwidth, str):
         return np.full(generations, float(bandwidth))
@@ -74,11 +62,8 @@ def accumulate_scott_limit(n: int, dimension: int, terms: int = 100_000) -> floa
 
 
 def _squares(regime, n, generations, widths):
-    if not isinstance(regime, Regime):
-        refuse("regime", regime, "a regime of lib.regimes")
-    n, generations = whole("n", n, 2), whole("generations", generations, 1)
-    regime.check([n] * generations)
-    widths = np.broadcast_to(np.asarray(widths, dtype=float), (generations,))
+    sizes = set_sizes(regime, n, generations, 2)
+    widths = np.broadcast_to(np.asarray(widths, dtype=float), len(sizes))
     if not (np.isfinite(widths).all() and (widths >= 0).all()):
         refuse("widths", widths.tolist(), "finite bandwidths, none negative")
     return widths**2
@@ -96,69 +81,48 @@ def _smoothed(regime, n, squares):
 
 def _shares(regime, n, generations):
     """Share of the newest model's samples in the training set of each fit, and of the set before."""
-    if isinstance(regime, Replace | ReplaceGrown):
+    if isinstance(regime, regimes.Replace | regimes.ReplaceGrown):
         return [(1.0, 0.0)] * generations
-    if isinstance(regime, Accumulate):
-        _plain(regime)
-    if isinstance(regime, Accumulate | AccumulateSubsample):
+    if isinstance(regime, regimes.Accumulate):
+        plain(regime)
+    if isinstance(regime, regimes.Accumulate | regimes.AccumulateSubsample):
         # A random part of the pool has the pool's expectation, and so has a model that is fitted to it.
         return [(1 / t, 1 - 1 / t) for t in range(1, generations + 1)]
-    if isinstance(regime, RealOnly):
+    if isinstance(regime, regimes.RealOnly):
         return [(0.0, 0.0)] * generations
-    if isinstance(regime, Keep | FreshReal):
+    if isinstance(regime, regimes.Keep | regimes.FreshReal):
         return [(1 - portion(regime.share, n) / n, 0.0)] * generations
-    if isinstance(regime, Mixture):
+    if isinstance(regime, regimes.Mixture):
         newest, copied, _ = regime.counts(n)
         return [(newest / n, copied / n)] * generations
     refuse("regime", regime, "a regime of lib.regimes with a closed form")
 
 
-@singledispatch
 def _drift(regime, n, squares, moment):
     """E[squared mean] of the training set; `moment` is its (or the pool's) E[second moment]."""
-    refuse("regime", regime, "one whose mean has a closed form: not Keep or Mixture")
-
-
-def _recursed(first, squares, moment, step):
-    error = [first]
-    for t in range(1, len(squares)):
-        error.append(step(t, error[-1], moment[t - 1] - error[-1] + squares[t - 1]))
+    t = np.arange(1, len(squares))
+    fresh, share, sizes = 0.0, 1.0, np.full(len(t), float(n))
+    if isinstance(regime, regimes.RealOnly):
+        return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
+    if isinstance(regime, regimes.AccumulateSubsample):
+        return _drift_of_subsets(n, squares, moment)
+    if isinstance(regime, regimes.ReplaceGrown):
+        sizes = n * (t + 1)
+    elif isinstance(regime, regimes.Accumulate):
+        plain(regime)
+        sizes = n * (t + 1) ** 2
+    elif isinstance(regime, regimes.FreshReal):
+        r = portion(regime.share, n)
+        fresh, share, sizes = (r / n) ** 2 / r if r else 0.0, (1 - r / n) ** 2, np.full(len(t), n - r or np.inf)
+    elif not isinstance(regime, regimes.Replace):
+        refuse("regime", regime, "one whose mean has a closed form: not Keep or Mixture")
+    error = [1 / n]
+    for size, second, square in zip(sizes, moment[:-1], squares[:-1], strict=True):
+        error.append(fresh + share * (error[-1] + (second - error[-1] + square) / size))
     return np.array(error)
 
 
-@_drift.register
-def _(regime: Replace, n, squares, moment):
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / n)
-
-
-@_drift.register
-def _(regime: ReplaceGrown, n, squares, moment):
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1)))
-
-
-@_drift.register
-def _(regime: Accumulate, n, squares, moment):
-    _plain(regime)
-    return _recursed(1 / n, squares, moment, lambda t, error, spread: error + spread / (n * (t + 1) ** 2))
-
-
-@_drift.register
-def _(regime: RealOnly, n, squares, moment):
-    return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
-
-
-@_drift.register
-def _(regime: FreshReal, n, squares, moment):
-    r = portion(regime.share, n)
-    a, s = r / n, n - r
-    fresh = a**2 / r if r else 0.0
-    return _recursed(
-        1 / n, squares, moment, lambda t, e, spread: fresh + ((1 - a) ** 2 * (e + spread / s) if s else 0.0)
-    )
-
-
-@_drift.register
-def _(regime: AccumulateSubsample, n, squares, moment):
+def _drift_of_subsets(n, squares, moment):
     """The mean of a subset scatters about the pool's by the finite-population formula."""
     pool, out = 1 / n, []
     for t in range(1, len(squares) + 1):
@@ -168,8 +132,3 @@ def _(regime: AccumulateSubsample, n, squares, moment):
         batch = out[-1] + (moment[t - 1] - out[-1] + squares[t - 1]) / n
         pool = (t * (t + 2) * pool + batch) / (t + 1) ** 2
     return np.array(out)
-
-
-def _plain(regime: Accumulate) -> None:
-    if regime != Accumulate():
-        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")

@@ -1,8 +1,7 @@
 """A chain of atoms on springs: a law of shapes for which the best denoiser is known.
 
 The ideal chain (Rouse 1953): atom k + 1 sits at atom k plus an isotropic normal step of standard deviation `bond` per
-coordinate. Its coordinates are jointly normal, each of the three alike and independent, and its density does not change
-under rotation or reflection: what a network for molecules must be able to learn exactly.
+coordinate. Its density does not change under rotation or reflection.
 """
 
 from __future__ import annotations

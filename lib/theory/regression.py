@@ -4,8 +4,8 @@ t counts fits. Risk is the *excess* risk E|ŵ_t − w*|², test error less σ².
 n₁ + … + n_t. "fixed": every model labels the first X again, real data later on have new x; "fresh": every batch has new
 x.
 
-Where no other source is named the laws are derived by conditioning on the model before, as by Gerstgrasser et al.
-(2024) for the fixed design; all are checked by simulation in `tests/statistical`.
+Laws without a source are derived by conditioning on the model before, as by Gerstgrasser et al. (2024) for the fixed
+design; all are checked by simulation in `tests/statistical`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy import special
 
 from lib.errors import among, refuse, whole
 from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Regime, Replace, ReplaceGrown, portion
-from lib.theory.gaussian import EULER_SUM
+from lib.theory.gaussian import EULER_SUM, plain, set_sizes
 
 # What is left of the real data's worth when equal synthetic batches are accumulated for ever (Dey and Donoho 2024).
 ASYMPTOTIC_EFFICIENCY = 1 / EULER_SUM
@@ -36,16 +36,12 @@ def expected_excess_risk(
     """E|ŵ_t − w*|² of least squares for t = 1 … generations, shape (generations,).
 
     `n` is a number of rows or a function of the generation (for a fixed design: multiples of the first). Fixed: Replace
-    t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024). Real data at every
-    generation: σ²d/(N_t−d−1). ValueError where no closed form is known.
+    t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024); RealOnly
+    σ²d/(N_t−d−1). ValueError where no closed form is known.
     """
     among("design", design, ("fixed", "fresh"))
-    if not isinstance(regime, Regime):
-        refuse("regime", regime, "a regime of lib.regimes")
-    d, generations = whole("dimension", dimension, 1), whole("generations", generations, 1)
-    sizes = [whole("n", n(t) if callable(n) else n, 1) for t in range(1, generations + 1)]
+    d, sizes = whole("dimension", dimension, 1), set_sizes(regime, n, generations, 1)
     first_fit_risk(min(sizes), d)
-    regime.check(sizes)
     copies = np.array(sizes) / sizes[0]
     if design == "fixed" and (copies % 1).any() and not isinstance(regime, RealOnly):
         refuse("n", sizes, f"multiples of the {sizes[0]} rows of the fixed design")
@@ -62,19 +58,14 @@ def _law(regime, sizes, d, fixed):
 
 
 @_law.register
-def _(regime: Replace, sizes, d, fixed):
-    steps = _risk(sizes[0], d) * sizes[0] / sizes if fixed else _risk(sizes, d)
-    return np.cumsum(steps)
-
-
-@_law.register
-def _(regime: ReplaceGrown, sizes, d, fixed):
-    return _law(Replace(), np.cumsum(sizes), d, fixed)
+def _(regime: Replace | ReplaceGrown, sizes, d, fixed):
+    rows = sizes if isinstance(regime, Replace) else np.cumsum(sizes)
+    return np.cumsum(_risk(rows[0], d) * rows[0] / rows if fixed else _risk(rows, d))
 
 
 @_law.register
 def _(regime: Accumulate, sizes, d, fixed):
-    _plain(regime)
+    plain(regime)
     # ŵ_t − ŵ_{t−1} is the noise of the newest labels seen through the whole set, whatever the older ones were.
     total = np.cumsum(sizes)
     return np.cumsum(_risk(sizes[0], d) * sizes[0] * sizes / total**2 if fixed else sizes / total * _risk(total, d))
@@ -89,10 +80,9 @@ def _(regime: RealOnly, sizes, d, fixed):
 def _(regime: FreshReal, sizes, d, fixed):
     if fixed and regime.share < 1:
         refuse("design", "fixed", f'"fresh" for {regime}: a part of a fixed design has no closed form')
-    real = np.array([portion(regime.share, int(n)) for n in sizes], dtype=float)
     out = [_risk(sizes[0], d)]
-    for r, rows in zip(real[1:], sizes[1:], strict=True):
-        out.append(carried(rows - r, rows, d) * out[-1] + _risk(rows, d))
+    for rows in sizes[1:]:
+        out.append(carried(rows - portion(regime.share, int(rows)), rows, d) * out[-1] + _risk(rows, d))
     return np.array(out)
 
 
@@ -104,8 +94,7 @@ def _(regime: Mixture, sizes, d, fixed):
 
 
 def carried(s, rows, d):
-    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, G and G_s the Gram matrices of all and
-    of the s rows.
+    """E|G⁻¹G_s e|²/|e|²: the part of an earlier error that s of N rows hand on, with Gram matrices G_s and G of all.
 
     G = LLᵀ and G_s = LBLᵀ with B, matrix-variate beta, independent of L; the second moments of B follow from
     B₁₁ ~ Beta(s/2, (N−s)/2), E[B₁₁B₂₂ − B₁₂²] = s(s−1)/(N(N−1)) and rotation, and E[tr G tr G⁻¹] = (Nd²−2d)/(N−d−1).
@@ -119,8 +108,7 @@ def ridge_shrinkage(regime: Regime, kept, generations: int, penalty: str = "fixe
     """E⟨ŵ_t, v⟩/⟨w*, v⟩ along an eigenvector v of XᵀX, fixed design, equal sets: shape (generations, *kept.shape).
 
     `kept` is h = s/(s+λ), s the eigenvalue and λ the penalty of the first fit. Replace shrinks like hᵗ. Accumulate
-    keeps the shrinkage h of the first fit if λ stays the same, and if it grows with the rows shrinks on,
-    Γ(t+h)/(Γ(h)Γ(t+1)) ~ t^−(1−h)/Γ(h): accumulating does not stop a bias.
+    keeps h if λ stays the same, and if it grows with the rows shrinks on, Γ(t+h)/(Γ(h)Γ(t+1)) ~ t^−(1−h)/Γ(h).
     """
     gain, _ = _ridge_steps(regime, np.asarray(kept, dtype=float), generations, penalty)
     return np.cumprod(gain, axis=0)
@@ -155,8 +143,7 @@ def ridge_excess_risk(
 
 
 def _ridge_steps(regime, kept, generations, penalty):
-    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector, η_t the least-squares noise of one labelling, variance
-    σ²/s."""
+    """ŵ_t = gain_t ŵ_{t−1} + spread_t η_t along an eigenvector; η_t, the noise of one labelling, has variance σ²/s."""
     among("penalty", penalty, ("fixed", "per_row"))
     if not ((kept > 0) & (kept <= 1)).all():
         refuse("kept", kept, "factors s/(s+λ) in (0, 1]")
@@ -169,14 +156,9 @@ def _ridge_steps(regime, kept, generations, penalty):
     if isinstance(regime, ReplaceGrown):
         return grown, grown / np.sqrt(t)
     if isinstance(regime, Accumulate):
-        _plain(regime)
+        plain(regime)
         # Σ of all labels so far is ŵ_{t−1}/(what it was multiplied by), so the recursion needs no history.
         weight = 1 / (t + relative)
         before = np.concatenate([np.zeros_like(weight[:1]), 1 / weight[:-1]])
         return weight * (before + 1), weight
     refuse("regime", regime, "Replace(), ReplaceGrown() or Accumulate()")
-
-
-def _plain(regime: Accumulate) -> None:
-    if regime != Accumulate():
-        refuse("regime", regime, "Accumulate(): with fresh or discarded real data this law is not known")

@@ -36,7 +36,7 @@ MODE_SCORES = {
 
 @dataclass(frozen=True)
 class GMMModel:
-    """For each run and component: weights (runs, k), means (runs, k, d), covariances (runs, k, d, d)."""
+    """Weights (runs, k), means (runs, k, d) and covariances (runs, k, d, d) of the components."""
 
     weights: np.ndarray
     means: np.ndarray
@@ -54,11 +54,10 @@ class KDEModel:
 class _Density(World):
     """What both worlds share: the shapes, the test points, and scores that need no more than moments and densities."""
 
+    extras = {"shown": ("sample", "coordinate")}
+
     def __post_init__(self):
         among("data", self.data, tuple(SHAPES))
-        self._set(
-            test_points=whole("test_points", self.test_points, 1), test_seed=whole("test_seed", self.test_seed, 0)
-        )
 
     @property
     def shape(self) -> Shape:
@@ -67,8 +66,8 @@ class _Density(World):
 
     @property
     def test(self) -> np.ndarray:
-        """The real test points, the same ones for every model; shape (test_points, d)."""
-        return test_points(self.data, self.test_points, self.test_seed)
+        """Real points that no model is fitted to, the same ones for every model; shape (500, d)."""
+        return test_points(self.data, 500, 1)
 
     def check(self, demands, sizes, scores, named):
         if min(sizes) < max(2, self.fewest):
@@ -97,34 +96,28 @@ class _Density(World):
 class GMM(_Density):
     """Gaussian mixtures with full covariances, fitted by scikit-learn's EM from scratch, one run after the other.
 
-    An M step keeps the mean and the covariance of the data: those of the fitted mixture are the training set's (but for
-    scikit-learn's 10⁻⁶ on each variance). So the mixture's variance and mean follow the exact laws of one Gaussian
-    under maximum likelihood, whatever the shape of the data and the number of components.
+    An M step keeps the mean and the covariance of the data (but for scikit-learn's 10⁻⁶ on each variance). So those of
+    the mixture follow the exact laws of one Gaussian under maximum likelihood, whatever the data and the components.
 
     Parameters
     ----------
     data : a name in `SHAPES`; each coordinate is standardised by its true mean and standard deviation.
-    components : k ≥ 1. The honest setting has as many as the data have modes. With few points for each, fits start from
-        ties, which rounding decides: other processors then give other numbers.
-    test_points, test_seed : real points that no model is fitted to, the same for every run, and the seed they come
-        from.
+    components : k ≥ 1. With few points for each, fits start from ties, which rounding decides: other processors then
+        give other numbers.
     score_samples : samples per run from which the weights of the modes are estimated.
 
     Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`,
     means over coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth:
     1, 0, 1). For data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true
-    modes, whichever that is in a fit, `rare_mode`, the share nearest to the mode that is least probable in truth (the
-    last of several), `mode_diversity`, Σp(1−p) of these shares over its true value, and `between_modes`, the share of
-    samples that lie in the convex hull of the true modes and outside every region about one of them that holds 99% of
-    its own points.
+    modes, `rare_mode`, the share nearest to the one least probable in truth (the last of several), `mode_diversity`,
+    Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples in the convex hull of the
+    modes and outside the regions about them that hold 99% of their own points.
 
-    Extras: `mode_weights` (data with modes only), the shares themselves, and `shown`, three hundred samples.
+    Extra: `shown`, three hundred samples.
     """
 
     data: str = "uneven_blobs"
     components: int = 3
-    test_points: int = 500
-    test_seed: int = 1
     score_samples: int = 2000
 
     random = ("fit", "score")
@@ -143,17 +136,12 @@ class GMM(_Density):
     def scores(self) -> dict[str, Score]:
         return SCORES | MODE_SCORES if self.shape.weights else SCORES
 
-    @property
-    def extras(self) -> dict[str, tuple[str, ...]]:
-        return ({"mode_weights": ("mode",)} if self.shape.weights else {}) | {"shown": ("sample", "coordinate")}
-
     def fit(self, train, rng):
         values = merged(train).values
         found, steps = [], 0
         for points, seed in zip(values, rng.integers(2**31, size=len(values)), strict=True):
             with warnings.catch_warnings():
-                # A fit that has not converged, or has fewer distinct points than components, is a fit that the loop
-                # goes on with.
+                # The loop goes on with a fit that has not converged, or has fewer distinct points than components.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fitted = GaussianMixture(self.components, random_state=int(seed)).fit(points)
             found.append((fitted.weights_, fitted.means_, fitted.covariances_))
@@ -188,42 +176,37 @@ class GMM(_Density):
 
     def score(self, model, rng, names):
         out = super().score(model, rng, names)
-        of_modes = {"smallest_mode", "rare_mode", "mode_diversity", "mode_weights"}
-        if (of_modes | {"between_modes", "shown"}) & set(names):
-            points = self.sample(model, self.score_samples, None, rng).values
-            if "shown" in names:
-                out["shown"] = points[:, :SHOWN]
-            if "between_modes" in names:
-                out["between_modes"] = self.shape.between(points).mean(axis=1)
-        if of_modes & set(names):
+        if not {"shown", *MODE_SCORES} & set(names):
+            return out
+        points = self.sample(model, self.score_samples, None, rng).values
+        known = {"shown": points[:, :SHOWN]}
+        if MODE_SCORES.keys() & set(names):
             nearest = ((points[:, :, None] - self.shape.modes) ** 2).sum(axis=-1).argmin(axis=2)
             truth = np.array(self.shape.weights)
             p = np.stack([(nearest == k).mean(axis=1) for k in range(truth.size)], axis=1)
             # Σp(1−p) of shares among m samples is low by the factor 1 − 1/m.
             diversity = (p * (1 - p)).sum(axis=1) / (1 - 1 / self.score_samples)
-            known = {
-                "mode_weights": p,
+            known |= {
                 "smallest_mode": p.min(axis=1),
                 "rare_mode": p[:, truth.size - 1 - truth[::-1].argmin()],
                 "mode_diversity": diversity / (truth @ (1 - truth)),
+                "between_modes": self.shape.between(points).mean(axis=1),
             }
-            out |= {name: known[name] for name in names if name in known}
-        return out
+        return out | {name: known[name] for name in names if name in known}
 
 
 @dataclass(frozen=True)
 class KDE(_Density):
     """Kernel density estimates with a normal kernel, the same in every direction.
 
-    A sample is a training point plus kernel noise. Evaluating a fit takes one pass over its points in chunks: memory
-    grows with neither the test points times the training points nor the square of either.
+    A sample is a training point plus kernel noise. A fit is evaluated in one pass over its points, in chunks.
 
     Parameters
     ----------
-    data, test_points, test_seed : as for `GMM`.
+    data : as for `GMM`.
     bandwidth : the kernel's standard deviation, a positive number; or "scott", N^{−1/(d+4)}, or "silverman",
-        (N(d+2)/4)^{−1/(d+4)}, with N the size of the training set and d the dimension, times the standard deviation of
-        the real data, which is 1 here, and not that of the set.
+        (N(d+2)/4)^{−1/(d+4)}, N the size of the training set and d the dimension: times the standard deviation of the
+        real data, which is 1, and not that of the set.
 
     Scores: `test_nll`, `variance_ratio`, `squared_mean_error` and `second_moment`, as for `GMM`. Extra: `shown`, three
     hundred samples.
@@ -231,11 +214,8 @@ class KDE(_Density):
 
     data: str = "moons"
     bandwidth: float | str = 0.1
-    test_points: int = 500
-    test_seed: int = 1
 
     scores = SCORES
-    extras = {"shown": ("sample", "coordinate")}
     random = ("score",)
     fewest = 2
 
@@ -243,13 +223,9 @@ class KDE(_Density):
         super().__post_init__()
         width(self.bandwidth, 2, self.shape.dimension)
 
-    def width(self, size: int) -> float:
-        """The bandwidth for a training set of `size` points."""
-        return width(self.bandwidth, size, self.shape.dimension)
-
     def fit(self, train, rng):
         values = merged(train).values
-        return Fit(KDEModel(values, self.width(values.shape[1])), steps=1, examples=values.shape[1])
+        return Fit(KDEModel(values, width(self.bandwidth, *values.shape[1:])), steps=1, examples=values.shape[1])
 
     def sample(self, model, size, inputs, rng):
         first, second = rng.spawn(2)

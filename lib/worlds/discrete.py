@@ -1,8 +1,7 @@
-"""The discrete world: states counted, and drawn with their relative frequencies (Shumailov et al. 2024, discrete
-distributions).
+"""The discrete world: states counted, and drawn with their relative frequencies (Shumailov et al. 2024).
 
-Under Replace this is the Wright–Fisher model of population genetics with n haploid individuals, under Accumulate an urn
-to which balls are returned n at a time. Its words are used here: heterozygosity, loss, fixation.
+Under Replace this is the Wright–Fisher model of population genetics, whose words are used (heterozygosity, loss,
+fixation), under Accumulate an urn to which balls are returned n at a time.
 """
 
 from __future__ import annotations
@@ -51,22 +50,15 @@ class Discrete(World):
         (ties: the later states are rarer).
     sampler : "statistic" draws the counts of a batch, a multinomial, exact in law for every regime and nearly as cheap
         for 10**13 samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws
-        subsets (AccumulateSubsample, Keep, Mixture with beta > 0 or kept original data) must stay below 10**9, the
-        limit of numpy's hypergeometric.
+        subsets must stay below 10**9, the limit of numpy's hypergeometric.
     temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to
         p^(1/temperature), then only from the most probable states, as many as it takes to hold the share top_p. Real
         data are what they are.
 
-    Scores of a fit p against the truth q:
-
-    - `heterozygosity_ratio`: Σp(1−p) / Σq(1−q); Σp(1−p) is the chance that two draws differ (Gini–Simpson index)
-    - `support`: the number of states with p > 0
-    - `missing_mass`: Σq over states with p = 0, the true probability of what the model cannot say (Good 1953)
-    - `tail_ratio`: Σp / Σq over the tail
-    - `total_variation`: ½ Σ|p − q|
-    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit) in nats, as for the other worlds the
-      excess test loss of the fit; infinite as soon as one state is lost
-    - `reverse_kl`: KL(fit ‖ truth) in nats, always finite
+    Scores of a fit p against the truth q: `heterozygosity_ratio` Σp(1−p) / Σq(1−q), with the chance Σp(1−p) that two
+    draws differ; `support`, the states with p > 0; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio`
+    Σp / Σq over the tail; `total_variation` ½ Σ|p − q|; `kl`, KL(truth ‖ fit) in nats, the excess test loss, infinite
+    as soon as one state is lost; `reverse_kl`, KL(fit ‖ truth) in nats, always finite.
 
     Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
     """
@@ -105,25 +97,21 @@ class Discrete(World):
     @cached_property
     def probabilities(self) -> np.ndarray:
         """The truth, shape (K,)."""
-        if isinstance(self.truth, str):
+        named = isinstance(self.truth, str)
+        if named:
             among("truth", self.truth, ("uniform", "zipf", "words"))
-            if self.truth == "words":
-                self._no_states()
-                weights = np.array(list(word_counts().values()), dtype=float)
-            else:
-                if self.states is None:
-                    refuse("states", None, f'a number of states for truth="{self.truth}", at least 2')
-                power = number("exponent", self.exponent) if self.truth == "zipf" else 0.0
-                weights = np.arange(1.0, self.states + 1) ** -power
-                if not weights[-1]:
-                    refuse("exponent", self.exponent, "one at which the rarest state has a probability above 0")
-            return weights / weights.sum()
-        self._no_states()
-        return _distribution(self.truth)
-
-    def _no_states(self):
-        if self.states is not None:
-            refuse("states", self.states, "None: this truth brings its own states")
+        if (named and self.truth != "words") != (self.states is not None):
+            refuse("states", self.states, 'a number for "uniform" and "zipf", None for a truth with its own states')
+        if not named:
+            return _distribution(self.truth)
+        if self.truth == "words":
+            weights = np.array(list(word_counts().values()), dtype=float)
+        else:
+            power = number("exponent", self.exponent) if self.truth == "zipf" else 0.0
+            weights = np.arange(1.0, self.states + 1) ** -power
+        if not weights[-1]:
+            refuse("exponent", self.exponent, "one at which the rarest state has a probability above 0")
+        return weights / weights.sum()
 
     @cached_property
     def _rare(self) -> np.ndarray:
@@ -163,36 +151,26 @@ class Discrete(World):
             return Counts(size, multinomial(rng, size, probabilities))
         uniform = rng.random((len(probabilities), size))
         steps = np.cumsum(probabilities, axis=1)
-        # A draw is below the last step, whatever the sum was rounded to, so that it never falls on a state of
-        # probability 0.
+        # Below the last step, whatever the sum was rounded to: no draw falls on a state of probability 0.
         uniform *= steps[:, -1:]
         return Rows(np.array([np.searchsorted(s, u, side="right") for s, u in zip(steps, uniform, strict=True)]))
 
     def score(self, model, rng, names):
         p, q = model.probabilities, self.probabilities
         possible = q > 0
-        out = {}
-        for name in names:
-            if name == "heterozygosity_ratio":
-                out[name] = np.einsum("rk,rk->r", p, 1 - p) / (q @ (1 - q))
-            elif name == "support":
-                out[name] = np.count_nonzero(model.counts, axis=1)
-            elif name == "missing_mass":
-                out[name] = (model.counts == 0) @ q
-            elif name == "tail_ratio":
-                out[name] = p[:, self._rare].sum(axis=1) / q[self._rare].sum()
-            elif name == "total_variation":
-                out[name] = 0.5 * np.abs(p - q).sum(axis=1)
-            elif name == "kl":
-                # Σ q ln(q/p) − q + p: what is added sums to 0, and no term is negative.
-                out[name] = special.kl_div(q[possible], p[:, possible]).sum(axis=1)
-            elif name == "reverse_kl":
-                out[name] = special.kl_div(p[:, possible], q[possible]).sum(axis=1)
-            elif name == "probabilities":
-                out[name] = p
-            else:
-                out[name] = model.counts > 0
-        return out
+        known = {
+            "heterozygosity_ratio": lambda: np.einsum("rk,rk->r", p, 1 - p) / (q @ (1 - q)),
+            "support": lambda: np.count_nonzero(model.counts, axis=1),
+            "missing_mass": lambda: (model.counts == 0) @ q,
+            "tail_ratio": lambda: p[:, self._rare].sum(axis=1) / q[self._rare].sum(),
+            "total_variation": lambda: 0.5 * np.abs(p - q).sum(axis=1),
+            # Σ q ln(q/p) − q + p: what is added sums to 0, and no term is negative.
+            "kl": lambda: special.kl_div(q[possible], p[:, possible]).sum(axis=1),
+            "reverse_kl": lambda: special.kl_div(p[:, possible], q[possible]).sum(axis=1),
+            "probabilities": lambda: p,
+            "present": lambda: model.counts > 0,
+        }
+        return {name: known[name]() for name in names}
 
 
 def sharpened(probabilities: np.ndarray, temperature: float = 1.0, top_p: float = 1.0) -> np.ndarray:
@@ -245,11 +223,8 @@ def _distribution(truth: Any) -> np.ndarray:
     try:
         given = np.asarray(truth, dtype=float)
     except (TypeError, ValueError):
-        refuse("truth", truth, '"uniform", "zipf", "words" or a vector of probabilities')
-    if given.ndim != 1 or not np.isfinite(given).all() or (given < 0).any():
-        refuse("truth", truth, "a vector of probabilities, finite and none of them negative")
-    if np.count_nonzero(given) < 2:
-        refuse("truth", truth, f"a support of at least two states; this one has {np.count_nonzero(given)}")
-    if abs(given.sum() - 1) > 1e-9:
-        refuse("truth", truth, f"probabilities that sum to 1; these sum to {given.sum():.12g}")
+        given = np.zeros(0)
+    if given.ndim != 1 or (given > 0).sum() < 2 or not (given >= 0).all() or not abs(given.sum() - 1) <= 1e-9:
+        allowed = "a vector of probabilities that sum to 1, of which two or more are above 0"
+        refuse("truth", truth, f'"uniform", "zipf", "words" or {allowed}')
     return given / given.sum()

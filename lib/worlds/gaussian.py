@@ -28,25 +28,18 @@ class Gaussian(World):
     estimator : "mle" divides the scatter by the number of samples N, "unbiased" by N − 1; "known" fits the mean only,
         and has the true covariance. Where samples are weighted, N is 1/Σw² with weights w that sum to 1.
     sampler : "statistic" draws the mean and the Wishart scatter of a batch (Bartlett's decomposition), exact in law and
-        as cheap for 10**13 samples as for ten; "explicit" draws the points. A regime that draws subsets again and again
-        (AccumulateSubsample, Keep redrawn, Mixture with beta > 0 or kept original data) needs the points.
+        as cheap for 10**13 samples as for ten; "explicit" draws the points, which a regime needs that draws subsets
+        again and again.
     temperature : a model is sampled from its density to the power 1/temperature, a Gaussian with the covariance
         multiplied by it, as language models are; at 0 every sample is the mean. Real data are what they are.
     truth : where the real data come from: None for N(0, I), a frozen `scipy.stats` distribution with finite variance
         (univariate: independent coordinates; multivariate: of the right dimension).
 
-    Scores, each against the truth with mean μ₀ and covariance Σ₀, for a fit N(μ, Σ):
-
-    - `trace_ratio`: tr Σ / tr Σ₀
-    - `log_det_ratio`: ln det Σ − ln det Σ₀ (NaN for n ≤ d, where Σ is singular)
-    - `squared_mean_error`: |μ − μ₀|², in squared units of the data
-    - `w2_squared`: squared 2-Wasserstein distance to the truth (Gelbrich 1990 for a Gaussian truth; by quantiles for
-      another truth in one dimension)
-    - `gelbrich`: for a truth that is not Gaussian, the lower bound of the same formula
-    - `kl`: Kullback–Leibler divergence of the fit from the truth, KL(truth ‖ fit), in nats: the excess test loss of the
-      fit (Gaussian truth only; NaN for n ≤ d)
-
-    Extras: `mean` and `covariance` themselves.
+    Scores of a fit N(μ, Σ) against the truth, N(μ₀, Σ₀) if it is Gaussian: `trace_ratio` tr Σ / tr Σ₀; `log_det_ratio`
+    ln det Σ − ln det Σ₀; `squared_mean_error` |μ − μ₀|²; `w2_squared`, the squared 2-Wasserstein distance (Gelbrich
+    1990 for a Gaussian truth; by quantiles for another one in one dimension), and for a truth that is not Gaussian its
+    lower bound `gelbrich`; `kl`, KL(truth ‖ fit) in nats, the excess test loss (Gaussian truth only). Where n ≤ d, Σ is
+    singular, and `log_det_ratio` and `kl` are NaN. Extras: `mean` and `covariance` themselves.
     """
 
     dimension: int = 1
@@ -155,8 +148,8 @@ def _lower_factor(scatter: np.ndarray) -> np.ndarray:
     """Lower trapezoidal F with F Fᵀ = scatter, shape (runs, d, k): k = d, or less where every run's scatter is
     singular.
 
-    Eigenvalues below the resolution of floating point (n ≤ d, or a direction that has collapsed) are rounding noise and
-    count as 0: kept, they would give back directions that the data never had. Columns past a run's rank are 0.
+    Eigenvalues below the resolution of floating point are rounding noise and count as 0: kept, they would give back
+    directions that the data never had. Columns past a run's rank are 0.
     """
     d = scatter.shape[1]
     resolution = 10 * d * np.finfo(float).eps

@@ -13,8 +13,18 @@ from lib.errors import refuse
 from lib.pool import Rows
 
 
+class _Whole:
+    """What cannot be split."""
+
+    def take(self, k: int, rng: np.random.Generator):
+        """ValueError, unless all samples are taken."""
+        if k != self.size:
+            refuse("k", k, f"all {self.size} samples; a subset of them takes explicit rows")
+        return self
+
+
 @dataclass(frozen=True)
-class Gram:
+class Gram(_Whole):
     """Sums over the samples of each run: `gram` = XᵀX of shape (runs, d, d) and `cross` = Xᵀy of shape (runs, d)."""
 
     size: int
@@ -37,19 +47,14 @@ class Gram:
         other = other.sums()
         return Gram(self.size + other.size, self.gram + other.gram, self.cross + other.cross)
 
-    def take(self, k: int, rng: np.random.Generator) -> Gram:
-        """Sums cannot be split: ValueError, unless all samples are taken."""
-        return _all_of(self, k)
-
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(_Whole):
     """The mean label of each row of one design that has been labelled size / rows times.
 
     Least squares sees labels y through Qᵀy only, X = Q Aᵀ with orthonormal columns in Q: `root` is A, lower trapezoidal
-    of shape (runs, d, k), and `mean` the mean of Qᵀy over the labellings, shape (runs, k). `inverse` is A⁻ᵀ, found once
-    for a design; applied to `mean` it does what the pseudo-inverse of X does to the mean labels. Every batch of a run
-    is about the same design, so merging is a mean.
+    of shape (runs, d, k), and `mean` the mean of Qᵀy over the labellings, shape (runs, k). `inverse` is A⁻ᵀ. All
+    batches of a run are about the same design, so merging is a mean.
     """
 
     size: int
@@ -71,13 +76,3 @@ class Labels:
         size = self.size + other.size
         mean = self.mean + (other.size / size) * (other.mean - self.mean)
         return Labels(size, self.rows, self.root, mean, self.inverse)
-
-    def take(self, k: int, rng: np.random.Generator) -> Labels:
-        """Mean labels cannot be split: ValueError, unless all samples are taken."""
-        return _all_of(self, k)
-
-
-def _all_of(batch, k):
-    if k != batch.size:
-        refuse("k", k, f"all {batch.size} samples; a subset of them takes explicit rows")
-    return batch

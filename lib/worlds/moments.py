@@ -15,8 +15,7 @@ class Moments:
     """Count, mean and scatter of Gaussian samples: a sufficient statistic that merges in O(d²) whatever the count.
 
     `mean` has shape (runs, d); `scatter`, the sum of centred outer products, (runs, d, d). `factor`, where known, is
-    lower trapezoidal with scatter = factor @ factor.T: it keeps directions apart whose scales differ by more than
-    floating point can hold in the scatter itself.
+    lower trapezoidal with scatter = factor @ factor.T, and holds scales that differ by more digits than it can.
     """
 
     size: int
@@ -29,11 +28,10 @@ class Moments:
         """The moments of explicit rows of shape (runs, size, d)."""
         mean = rows.values.mean(axis=1)
         centred = rows.values - mean[:, None]
-        # Centred rows have rank size − 1 at most: with fewer rows than dimensions the last column is rounding noise.
+        # Centred rows have rank size − 1 at most: what is beyond, or beyond the dimensions in which the rows lie, is
+        # rounding noise, and would give back directions that they never had.
         factor = np.linalg.qr(centred, mode="r").swapaxes(1, 2)[:, :, : rows.size - 1]
         if rows.size > 1:
-            # And so is any column of rows that lie in fewer dimensions: kept, it would give back directions that they
-            # never had.
             pivots = np.abs(np.diagonal(factor, axis1=1, axis2=2))
             present = pivots > 10 * mean.shape[1] * np.finfo(float).eps * pivots.max(axis=1, keepdims=True)
             if not present.all():
@@ -41,10 +39,8 @@ class Moments:
         return cls(rows.size, mean, factor @ factor.swapaxes(1, 2), factor)
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both batches together, by the parallel formula (Chan, Golub and LeVeque 1983).
-
-        Weights are ratios of counts, so nothing overflows or cancels at a count of 10**13.
-        """
+        """The moments of both batches together (Chan, Golub and LeVeque 1983). Weights are ratios of counts, so nothing
+        overflows or cancels at a count of 10**13."""
         size = self.size + other.size
         weight = other.size / size
         delta = other.mean - self.mean
@@ -57,8 +53,7 @@ class Moments:
 
         For Gaussian samples, S = W₁ + W₂ + uuᵀ with independent Wisharts W₁ of the subset, W₂ of the rest and a
         Gaussian u from the difference of their means. Standardised by the Cholesky factor of their sum, the three do
-        not depend on S (Basu's theorem: S and the mean are complete and sufficient, the standardised parts ancillary).
-        A second subset of the same samples would have to know the samples behind the first: that needs rows.
+        not depend on S (Basu's theorem). A second subset of the same samples needs rows.
         """
         check_take(k, self.size)
         if k == self.size:
@@ -79,8 +74,8 @@ class Moments:
 def bartlett(rng: np.random.Generator, runs: int, d: int, degrees: int) -> np.ndarray:
     """Lower trapezoidal A with A Aᵀ ~ Wishart_d(I, degrees), shape (runs, d, min(d, degrees)).
 
-    Bartlett's decomposition: chi variables on the diagonal, standard normals below. With fewer degrees of freedom
-    than dimensions only the first `degrees` columns exist and A Aᵀ is singular, exactly as a scatter of few points.
+    Bartlett's decomposition: chi variables on the diagonal, standard normals below. With fewer degrees of freedom than
+    dimensions A Aᵀ is singular, exactly as a scatter of few points.
     """
     columns = min(d, degrees)
     factor = np.zeros((runs, d, columns))

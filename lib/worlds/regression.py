@@ -1,5 +1,4 @@
-"""The regression world: least squares on labels that the model before has given (Gerstgrasser et al. 2024; Mobahi et
-al. 2020)."""
+"""The regression world: least squares on labels of the model before (Gerstgrasser et al. 2024; Mobahi et al. 2020)."""
 
 from __future__ import annotations
 
@@ -39,20 +38,15 @@ class Regression(World):
         all runs, on which real data are drawn and labels given. New real data have new x, except on a given matrix.
     ridge : λ ≥ 0, added to the diagonal of XᵀX.
     penalty : "fixed", λ = ridge for every training set; "per_row", λ = ridge times the rows of the training set.
-    shift : c ≥ 0, by how much every model errs beyond what its training set makes it err: its labels are those of ŵ +
-        δ, with one δ of length c along w* (along the diagonal if w* = 0). A generator with a bias of its own.
-    weights : w*, shape (d,); by default of length 1 along the diagonal. Least squares errs by the same amount for every
-        w*.
-    sampler : "statistic" draws what least squares sees of a batch (XᵀX by Bartlett's decomposition, then Xᵀy given it),
-        exact in law and as cheap for 10**13 rows as for a hundred; "explicit" draws the rows, which regimes need that
-        draw subsets, and a fixed design of which a part is labelled.
+    shift : c ≥ 0, a bias of every model's own: its labels are those of ŵ + δ, with one δ of length c along w* (along
+        the diagonal if w* = 0).
+    weights : w*, shape (d,); by default of length 1 along the diagonal.
+    sampler : "statistic" draws what least squares sees of a batch, exact in law and as cheap for 10**13 rows as for a
+        hundred; "explicit" draws the rows, which regimes need that draw subsets, and a fixed design of which a part is
+        labelled.
 
-    Scores:
-
-    - `excess_risk`: |ŵ − w*|², the expected squared test error for x ~ N(0, I) less σ²
-    - `shrinkage`: ŵ·w* / |w*|², 1 on average for an unbiased fit, 0 when nothing is left of the signal (only if w* ≠ 0)
-
-    Extras: `weights`, ŵ itself.
+    Scores: `excess_risk` |ŵ − w*|², the expected squared test error for x ~ N(0, I) less σ²; `shrinkage` ŵ·w* / |w*|²,
+    1 on average for an unbiased fit (only if w* ≠ 0). Extra: `weights`, ŵ itself.
     """
 
     dimension: int = 10
@@ -100,16 +94,9 @@ class Regression(World):
             return None
         given = np.asarray(self.design, dtype=float)
         if given.ndim != 2 or given.shape[1] != self.dimension or not np.isfinite(given).all():
-            refuse(
-                "design", given.shape, f'"fixed", "fresh" or a matrix of finite numbers with {self.dimension} columns'
-            )
-        rank = np.linalg.matrix_rank(given)
-        if rank < self.dimension and not self.ridge:
-            refuse(
-                "design",
-                given.shape,
-                f"a matrix of rank {self.dimension}, or ridge > 0; this one is singular, of rank {rank}",
-            )
+            refuse("design", given.shape, f'"fixed", "fresh" or a matrix of numbers with {self.dimension} columns')
+        if not self.ridge and (rank := np.linalg.matrix_rank(given)) < self.dimension:
+            refuse("design", given.shape, f"a matrix of rank {self.dimension}, or ridge > 0; this one has rank {rank}")
         return given
 
     @property
@@ -132,18 +119,14 @@ class Regression(World):
         for demand in demands:
             most, label = demand.most, demand.label
             if self.sampler == "explicit" and most > MOST_ROWS:
-                allowed = (
-                    f'at most {MOST_ROWS} explicit rows, {label} comes to {most}; sampler="statistic" has no limit'
-                )
-                refuse("n", sizes[0], allowed)
+                refuse("n", sizes[0], f'at most {MOST_ROWS} explicit rows, or sampler="statistic"; {label}: {most}')
             if self.sampler == "statistic" and demand.drawn_from:
                 allowed = f'"explicit" for {label}: it draws subsets, which sums over rows cannot give'
                 refuse("sampler", "statistic", allowed)
             self._check_copies(demand, rows)
 
     def _check_copies(self, demand, rows):
-        """A part of a given design is another design; a part of a random one can be had as explicit rows, one as good
-        as any."""
+        """A part of a given design is another design; of a random one, explicit rows are as good as any."""
         if self._fresh or (self._given is None and self.sampler == "explicit"):
             return
         # Real rows are new ones, of any number, unless the design is given.
@@ -162,7 +145,7 @@ class Regression(World):
             x = rng_design.standard_normal((runs, size, self.dimension)) if fresh else self._tiled(runs, size)
             return self._labelled(truth, x, rng_labels)
         if self._given is not None:
-            root, rows = np.tile(self._given_root, (runs, 1, 1)), len(self._given)
+            root, rows = np.tile(np.linalg.qr(self._given, mode="r").T, (runs, 1, 1)), len(self._given)
         elif used or self._fresh:
             return self._sums(truth, size, rng_design, rng_labels)
         else:
@@ -171,16 +154,9 @@ class Regression(World):
         inverse = None if self.ridge else np.ascontiguousarray(np.linalg.inv(root).swapaxes(1, 2))
         return self._relabelled(truth, size, Labels(size, rows, root, np.empty(0), inverse), rng_labels)
 
-    @cached_property
-    def _given_root(self) -> np.ndarray:
-        return np.linalg.qr(self._given, mode="r").T
-
     def inputs(self, source, size, rng):
-        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x of shape (runs,
-        size, d).
-
-        Explicit x are those of the source in their order, from the first again when all have been used.
-        """
+        """The design to be labelled: None if it is to be new, the batch that knows it, or explicit x (runs, size, d),
+        those of the source in their order and from the first again."""
         if self._fresh:
             return None
         if self.sampler == "statistic":
@@ -205,14 +181,10 @@ class Regression(World):
             weights = np.linalg.solve(sums.gram + penalty * np.eye(self.dimension), sums.cross[:, :, None])
         return Fit(RegressionModel(weights[:, :, 0]), steps=1, examples=total.size)
 
-    @cached_property
-    def _shift(self) -> np.ndarray:
-        along = self._truth if self._truth.any() else np.ones(self.dimension)
-        return self.shift * along / np.linalg.norm(along)
-
     def sample(self, model, size, inputs, rng):
         if self.shift:
-            model = RegressionModel(model.weights + self._shift)
+            along = self._truth if self._truth.any() else np.ones(self.dimension)
+            model = RegressionModel(model.weights + self.shift * along / np.linalg.norm(along))
         if self.sampler == "statistic" and inputs is not None:
             return self._relabelled(model, size, inputs, rng)
         rng_design, rng_labels = rng.spawn(2)
@@ -232,9 +204,8 @@ class Regression(World):
     def _sums(self, model, size, rng_design, rng_labels):
         """Sums over rows with new x: XᵀX = A Aᵀ ~ Wishart(I, size), and Xᵀy given it N(A Aᵀ w, σ² A Aᵀ)."""
         root = bartlett(rng_design, len(model.weights), self.dimension, size)
-        labels = (model.weights[:, None, :] @ root)[:, 0] + self.noise * rng_labels.standard_normal(
-            (len(root), root.shape[2])
-        )
+        noise = self.noise * rng_labels.standard_normal((len(root), root.shape[2]))
+        labels = (model.weights[:, None, :] @ root)[:, 0] + noise
         return Gram(size, root @ root.swapaxes(1, 2), (root @ labels[:, :, None])[:, :, 0])
 
     def _labelled(self, model, x, rng):
@@ -243,12 +214,7 @@ class Regression(World):
 
     def score(self, model, rng, names):
         truth = self._truth
-        out = {}
-        for name in names:
-            if name == "excess_risk":
-                out[name] = ((model.weights - truth) ** 2).sum(axis=1)
-            elif name == "shrinkage":
-                out[name] = model.weights @ (truth / (truth @ truth))
-            else:
-                out[name] = model.weights
-        return out
+        out = {"excess_risk": ((model.weights - truth) ** 2).sum(axis=1), "weights": model.weights}
+        if "shrinkage" in names:
+            out["shrinkage"] = model.weights @ (truth / (truth @ truth))
+        return {name: out[name] for name in names}

@@ -25,8 +25,8 @@ class Shape:
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each coordinate, by quadrature: midpoints in u, which enters linearly or is a
-        label with steps at multiples of 1/1200, and Gauss–Legendre in v, which enters smoothly."""
+        """Mean and standard deviation of each coordinate: midpoints in u, which enters linearly or in steps of a
+        multiple of 1/1200, and Gauss–Legendre in v, which enters smoothly."""
         nodes, weights = np.polynomial.legendre.leggauss(64)
         u, v = np.meshgrid((np.arange(1200) + 0.5) / 1200, (nodes + 1) / 2, indexing="ij")
         points = self.place(u, v)
@@ -47,15 +47,13 @@ class Shape:
         return (self.place(label, label) - mean) / scale
 
     def between(self, points: np.ndarray) -> np.ndarray:
-        """Whether points (…, d), standardised, lie between the modes: in their convex hull, and farther from each than
-        99% of its own points are."""
+        """Whether points (…, d) lie between the modes: in their hull, farther from each than 99% of its own points."""
         gaps = (points[..., None, :] - self.modes) * self.moments[1] / self.noise
         far = (gaps**2).sum(axis=-1).min(axis=-1) > chi2.ppf(0.99, self.dimension)
         return far & (Delaunay(self.modes).find_simplex(points) >= 0)
 
     def rows(self, runs: int, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Independent points, each coordinate standardised by its true mean and standard deviation; shape (runs, size,
-        d)."""
+        """Independent points, standardised by their true moments, shape (runs, size, d)."""
         first, second, third = rng.spawn(3)
         points = self.place(first.random((runs, size)), second.random((runs, size)))
         points += self.noise * third.standard_normal(points.shape)

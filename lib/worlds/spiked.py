@@ -4,9 +4,9 @@ Their Theorem 5.1, with the density put together from its proof: for α in [0, 1
 
     p = ½ U[0, 1] + ½ ((1−α) U[0, 1−2α] + (α/2) U[2, 3] + (α/2) U[μ, μ+f]),
 
-f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0, uniform on [0, 1]. Real data never fall into [2, 3],
-and the likelihood keeps α near 0. A fitted model has a little mass there. One synthetic point in [2, 3] is enough: a
-spike of width f on that point has so high a density that no other data can outweigh it.
+f = 1/39 for α ≤ 1/10 and e^(−rate·n·α) beyond. The truth is α = 0. Real data never fall into [2, 3], and the likelihood
+keeps α near 0. One synthetic point there is enough: a spike on it has so high a density that no other data can outweigh
+it.
 """
 
 from __future__ import annotations
@@ -107,25 +107,18 @@ class Spiked(World):
         for run, y in enumerate(away):
             if not y.size:
                 continue
-            # The densest window of the spike's width begins at a point; the most repeated value is where an atom gains
-            # most.
+            # The densest window of the spike's width begins at a point, and an atom gains most at the commonest value.
             held = np.searchsorted(y, y + WIDE, side="right") - np.arange(y.size)
             wide[run] = min(y[held.argmax()], 3 - WIDE)
             values, repeats = np.unique(y, return_counts=True)
             atom[run] = values[repeats.argmax()]
             alpha = grid[run]
-            gain = np.where(
-                alpha <= EDGE,
-                held.max() * np.log1p(1 / WIDE),
-                repeats.max() * np.logaddexp(0.0, self.rate * self.points * alpha),
-            )
+            gain = repeats.max() * np.logaddexp(0.0, self.rate * self.points * alpha)
+            gain = np.where(alpha <= EDGE, held.max() * np.log1p(1 / WIDE), gain)
             likelihood[run] += y.size * np.log(alpha / 4) + gain
         return likelihood, wide, atom
 
     def score(self, model, rng, names):
-        known = {
-            "total_variation": model.alpha,
-            "off_support": model.alpha / 2,
-            "collapsed": (model.alpha > EDGE).astype(float),
-        }
+        alpha = model.alpha
+        known = {"total_variation": alpha, "off_support": alpha / 2, "collapsed": (alpha > EDGE).astype(float)}
         return {name: known[name] for name in names}

@@ -24,8 +24,8 @@ SCORES = {
 
 @dataclass(frozen=True)
 class GaussianModel:
-    """N(mean, covariance) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k) with covariance =
-    factor @ factor.T. The factor holds what the covariance cannot: directions whose spreads differ by many digits."""
+    """N(mean, factor @ factor.T) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k), which holds
+    what the covariance cannot: directions whose spreads differ by many digits."""
 
     mean: np.ndarray
     factor: np.ndarray
@@ -37,8 +37,8 @@ class GaussianModel:
 
 
 def _inverse_lower(factor: np.ndarray) -> np.ndarray:
-    """Inverses of regular lower triangular matrices, shape (runs, d, d). LAPACK's routine for triangles does a quarter
-    of the work of a general inverse, but is called for each run by itself, which pays only where a matrix is large."""
+    """Inverses of regular lower triangular matrices (runs, d, d), by LAPACK's routine for triangles if they are large
+    enough to call it for each run by itself."""
     if factor.shape[1] < 16:
         return np.linalg.inv(factor)
     return np.stack([linalg.lapack.dtrtri(one, lower=1)[0] for one in factor])
@@ -62,16 +62,14 @@ class Truth:
         if isinstance(truth, stats.rv_continuous | stats.rv_discrete) and not truth.numargs:
             truth = truth()  # a distribution that needs no shape is as good as a frozen one
         name = getattr(getattr(truth, "dist", None), "name", type(truth).__name__)
-        gaussian = name in ("norm", "multivariate_normal_frozen")
         mean, covariance = _moments(truth, d)
         if mean.shape != (d,) or covariance.shape != (d, d):
             refuse("truth", name, f"a distribution of dimension={d}; this one has mean of shape {mean.shape}")
-        if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.trace(covariance) > 0):
-            refuse("truth", name, "a distribution with finite mean and finite, positive variance")
-        if np.linalg.matrix_rank(covariance, hermitian=True) < d:
-            refuse("truth", name, "a distribution with a covariance of full rank")
-        root = np.linalg.cholesky(covariance)
-        return cls(truth, mean, covariance, root, gaussian)
+        finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
+        if not finite or np.linalg.matrix_rank(covariance, hermitian=True) < d:
+            refuse("truth", name, "a distribution with finite mean and a finite covariance of full rank")
+        gaussian = name in ("norm", "multivariate_normal_frozen")
+        return cls(truth, mean, covariance, np.linalg.cholesky(covariance), gaussian)
 
     @property
     def univariate(self) -> bool:
@@ -99,8 +97,7 @@ class Truth:
 
     @cached_property
     def quantile_product(self) -> float:
-        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z] with Q₀ the quantile function of a univariate truth and Z standard
-        normal."""
+        """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z], Q₀ the quantile function of a univariate truth, Z standard normal."""
         truth = self.distribution
         if hasattr(truth, "pmf"):
             # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function: from one
@@ -117,50 +114,39 @@ class Truth:
         return float(np.trapezoid((upper - lower) * z * stats.norm.pdf(z), z))
 
     @cached_property
-    def inverse_root(self) -> np.ndarray:
-        return np.linalg.inv(self.root)
-
-    @cached_property
     def standard(self) -> bool:
         """Whether the covariance is the identity: then nothing has to be multiplied by its roots."""
         return np.array_equal(self.covariance, np.eye(self.mean.size))
-
-    @cached_property
-    def log_det(self) -> float:
-        return 2 * float(np.log(np.diag(self.root)).sum())
 
     def scores(self, model: GaussianModel, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         gap = model.mean - self.mean
         trace = np.einsum("rij,rij->r", model.factor, model.factor)
         square = (gap**2).sum(axis=1)
-        out = {}
-        if {"log_det_ratio", "kl"} & set(names):
-            log_det = self._log_det_ratio(model)
-        for name in names:
-            if name == "trace_ratio":
-                out[name] = trace / np.trace(self.covariance)
-            elif name == "log_det_ratio":
-                out[name] = log_det
-            elif name == "squared_mean_error":
-                out[name] = square
-            elif name == "w2_squared" and not self.gaussian:
-                deviation = np.sqrt(trace)
-                out[name] = square + self.covariance[0, 0] + trace - 2 * deviation * self.quantile_product
-            elif name in ("w2_squared", "gelbrich"):
-                out[name] = square + self._bures(model, trace)
-            elif name == "kl":
-                out[name] = self._kl(model, gap, log_det)
-            else:
-                out[name] = {"mean": model.mean, "covariance": model.covariance}[name]
-        return out
+        log_det = self._log_det_ratio(model) if {"log_det_ratio", "kl"} & set(names) else None
+
+        def w2():
+            if self.gaussian:
+                return square + self._bures(model, trace)
+            return square + self.covariance[0, 0] + trace - 2 * np.sqrt(trace) * self.quantile_product
+
+        known = {
+            "trace_ratio": lambda: trace / np.trace(self.covariance),
+            "log_det_ratio": lambda: log_det,
+            "squared_mean_error": lambda: square,
+            "w2_squared": w2,
+            "gelbrich": lambda: square + self._bures(model, trace),
+            "kl": lambda: self._kl(model, gap, log_det),
+            "mean": lambda: model.mean,
+            "covariance": lambda: model.covariance,
+        }
+        return {name: known[name]() for name in names}
 
     def _log_det_ratio(self, model):
-        d = self.mean.size
         diagonal = np.abs(np.diagonal(model.factor, axis1=1, axis2=2))
-        if diagonal.shape[1] < d:
+        if diagonal.shape[1] < self.mean.size:
             return np.full(len(diagonal), np.nan)
         with np.errstate(divide="ignore"):
-            ratio = 2 * np.log(diagonal).sum(axis=1) - self.log_det
+            ratio = 2 * np.log(diagonal).sum(axis=1) - 2 * np.log(np.diag(self.root)).sum()
         return np.where(np.isfinite(ratio), ratio, np.nan)
 
     def _bures(self, model, trace):
@@ -182,7 +168,8 @@ class Truth:
         if regular.any():
             factor, gap = model.factor[regular], gap[regular]
             if not self.standard:
-                factor, gap = self.inverse_root @ factor, gap @ self.inverse_root.T
+                root = np.linalg.inv(self.root)
+                factor, gap = root @ factor, gap @ root.T
             inverse = _inverse_lower(factor)
             shift = inverse @ gap[:, :, None]
             out[regular] = 0.5 * ((inverse**2).sum(axis=(1, 2)) + (shift**2).sum(axis=(1, 2)) - d + log_det[regular])

@@ -52,8 +52,7 @@ def copied(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def restore(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Put copied weights back. ValueError, naming the first that does not fit, for weights of another network: another
-    vocabulary shows as an embedding of another shape."""
+    """Put copied weights back. ValueError, naming the first that does not fit, for weights of another network."""
     own = network.state_dict()
     needed = untied(own)
     for name in (*needed, *weights):

@@ -12,7 +12,7 @@ def swept(rows):
     """A data set of a sweep over a list, of which only some rows ran this experiment."""
     values = np.random.default_rng(1).random((2, 3, 4))
     data = xr.Dataset(
-        {"score": (("regime", "generation", "run"), values), "steps": (("regime", "generation"), np.ones((2, 3)))},
+        {"tail": (("regime", "generation", "run"), values), "steps": (("regime", "generation"), np.ones((2, 3)))},
         {"regime": ["Replace", "Accumulate"], "generation": [1, 2, 3], "run": range(4)},
     )
     return data, xr.concat([data if k in rows else data.where(False) for k in range(3)], dim="set")
@@ -22,9 +22,9 @@ def test_of_a_list_the_rows_that_hold_something_are_kept():
     data, several = swept([0, 2])
     found = records.summary(several)
     assert found.sizes["set"] == 2
-    assert_allclose(found["score"].isel(set=1).transpose(*data["score"].dims), data["score"], rtol=1e-6)
+    assert_allclose(found["tail"].isel(set=1).transpose(*data["tail"].dims), data["tail"], rtol=1e-6)
     data, one = swept([1])
-    assert records.summary(one)["score"].dims == ("regime", "generation", "run")
+    assert records.summary(one)["tail"].dims == ("regime", "generation", "run")
 
 
 def test_a_summary_keeps_quantiles_means_changes_and_gaps_of_all_runs():

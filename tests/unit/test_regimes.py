@@ -37,7 +37,7 @@ def play(regime, generations):
     if regime.accumulates:
         kept = regime.starts_with(N)
         held.begin(held.subset(kept) if kept else None)
-    held.previous = (pool.Part(original, 1.0),)
+    held.held = (pool.Part(original, 1.0),)
     train = held.previous
     for t in range(2, generations + 1):
         step = Step(N, N * t)
@@ -47,7 +47,7 @@ def play(regime, generations):
             synthetic=batch(t - 1, draws.synthetic) if draws.synthetic else None,
         )
         train = regime.compose(held, step, streams(t, "compose"))
-        held.previous = train
+        held.held = train
     return train
 
 
