@@ -49,8 +49,8 @@ class Rows:
     def merge(self, other: Rows) -> Rows:
         """Both batches, one after the other.
 
-        So that a growing pool is not copied each time, the rows lie in an array with room for more, and a batch that is
-        the newest in its array is continued there; older ones still see their own rows only.
+        So that a growing pool is not copied each time, a batch that is the newest in an array with room for more is
+        continued there; older ones still see their own rows only.
         """
         size = self.size + other.size
         room = getattr(self, "_room", None)

@@ -152,8 +152,7 @@ def leave(
     seconds: float,
     folder: str | Path,
 ) -> None:
-    """Write `NN.nc.gz` (a group per data set of which the summary keeps anything) and `NN.json` into `folder`, each
-    aside and then renamed."""
+    """Write `NN.nc.gz`, a group for each summary, and `NN.json` into `folder`, each aside and then renamed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{chapter:02d}"

@@ -143,8 +143,7 @@ class World:
         return None
 
     def _set(self, **values: Any) -> None:
-        """Put settings in place of what was given, e.g. a whole number of a float that is one; for `__post_init__`
-        only."""
+        """Put settings in place of what was given, e.g. a whole number of a float that is one, in `__post_init__`."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -43,8 +43,8 @@ class Chapter:
     def end(self) -> None:
         """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
 
-        Results are left only if the parameters are the chapter's own defaults: no other run enters the ledger. A run of
-        a sweep hands over everything, also if a judge refuses results that are too few for it.
+        Results are left only at the chapter's own defaults: no other run enters the ledger. A run of a sweep hands over
+        everything, also if a judge refuses.
         """
         findings = {}
         computed = {name: data for name, data in self.results.items() if "recorded" not in data.attrs}
@@ -89,8 +89,7 @@ def say(text: str) -> None:
 
 
 def recorded(name: str) -> records.Record | None:
-    """The recorded sweep of that name, after saying what, where and when it was; None after saying that there is
-    none."""
+    """The recorded sweep of that name, or None, after saying what, where and when it was or that there is none."""
     found = records.record(name)
     say(records.not_recorded(name) if found is None else f"*{found.line}*")
     return found

@@ -56,8 +56,7 @@ def _style_sheet() -> str:
 
 @cache
 def module() -> str:
-    """The one module of the page and the widget: its tables and parts, one after the other. A page that is opened from
-    a folder may import nothing."""
+    """The one module of the page, which may import nothing, and of the widget: its tables and parts in a row."""
     tables = {"LOOKS": looks.table(), "RANGES": RANGES, "CSS": _style_sheet()}
     given = [f"const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in tables.items()]
     parts = (path.read_text(encoding="utf-8") for path in PARTS)
@@ -109,8 +108,7 @@ class Explorer(anywidget.AnyWidget):
     panel : "gaussian", a univariate Gaussian, or "words", the word frequencies of the embedded Wikipedia text.
     a, b : regimes of `lib.regimes`, unweighted; b may be "none".
     estimator : "mle" or "unbiased" (the words' panel has relative frequencies only).
-    n : samples in a set, 10 to 10⁶.
-    runs, generations, seed : whole numbers, see `RANGES`.
+    n, runs, generations, seed : whole numbers, see `RANGES`; n is the size of a set.
     t : the generation that is looked at, by default the last.
 
     Each is a trait that follows the reader's controls and moves them when it is set. `Refused` for whatever else.

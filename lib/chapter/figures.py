@@ -102,8 +102,7 @@ ELEMENTS = {"C": "#444444", "N": "#0072B2", "O": "#D55E00"}
 def overlay(
     ax: plt.Axes, positions: np.ndarray, bonds: np.ndarray, elements: tuple[str, ...], frame: tuple[int, int, int]
 ) -> None:
-    """Draw conformers (count, atoms, 3) over each other in three dimensions, all laid with the three atoms of `frame`
-    in one plane: the middle one at the origin and the last on the axis."""
+    """Draw conformers (count, atoms, 3) over each other in three dimensions, laid by the three atoms of `frame`."""
     laid = _laid(positions, *frame)
     for a, b in bonds:
         gaps = np.full((len(laid), 1, 3), np.nan)

@@ -90,14 +90,13 @@ def clean(folder: Path, deep: str = "") -> None:
 
 def _over(name: str, own: bool = False) -> bool:
     """Whether the process of a name "host-number-…" has ended, as far as can be told from here."""
-    host, _, rest = name.partition("-")
-    number = int(rest.partition("-")[0]) if rest.partition("-")[0].isdigit() else 0
-    if host != HOST or not number or os.name == "nt":
+    host, number, *_ = *name.split("-"), ""
+    if host != HOST or not number.isdigit() or os.name == "nt":
         return False
-    if number == os.getpid():
+    if int(number) == os.getpid():
         return own
     try:
-        os.kill(number, 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return True
     except OSError:
@@ -190,8 +189,7 @@ def _damaged(file: Path, folder: Path, what: str) -> NoReturn:
 
 
 def save(folder: Path, value: Any) -> None:
-    """A value as arrays and JSON, never pickle: numbers, texts, arrays, tensors, data sets, and lists, tuples and dicts
-    of these. ValueError for anything else."""
+    """Numbers, texts, arrays, tensors, data sets, and lists, tuples and dicts of these, as arrays and JSON."""
     arrays: dict[str, np.ndarray] = {}
     tree = _tree(value, arrays)
     folder.mkdir(parents=True)

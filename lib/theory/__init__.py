@@ -9,7 +9,6 @@ from lib.theory.gaussian import (
     expected_w2_replace,
     growth_error_factor,
     log_drift,
-    log_spread,
     replace_growth_factor,
     variance_quantiles_replace,
 )

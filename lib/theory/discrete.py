@@ -24,17 +24,13 @@ EXACT_BELOW = 1000  # ancestors; the chain is exact up to so many, and a normal 
 
 
 def expected_heterozygosity(regime: Regime, n, generations: int) -> np.ndarray:
-    """E[Σp_t(1−p_t)] / Σq(1−q) for t = 1 … generations, shape (generations,), every regime.
-
-    Σp(1−p) is the variance under maximum likelihood of the indicators of the states, so it obeys the Gaussian's
-    products: (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate.
-    """
+    """E[Σp_t(1−p_t)] / Σq(1−q) for t = 1 … generations, shape (generations,), every regime: the total variance of the
+    states' indicators, (1−1/n)ᵗ under Replace, ∏(1−1/(nk²)) under Accumulate."""
     return expected_variance(regime, n, generations, "mle")
 
 
 def first_sample_miss(q, n: int) -> np.ndarray:
-    """(1−q)ⁿ: the probability that n real samples miss a state. Under Accumulate this is the probability that it is
-    ever lost, because a count that has become positive never decreases."""
+    """(1−q)ⁿ: the probability that n real samples miss a state, and under Accumulate that it is ever lost."""
     return np.exp(-whole("n", n, 1) * _rate(_probabilities(q)))
 
 
@@ -92,8 +88,7 @@ def expected_support(probabilities, n, generations: int, regime: str = "replace"
 
 
 def expected_missing_mass(probabilities, n, generations: int, regime: str = "replace") -> np.ndarray:
-    """Expected true probability of the states that the model cannot produce, t = 1 … generations, shape
-    (generations,)."""
+    """Expected true probability of the states that the model cannot produce, shape (generations,)."""
     return 1 - _over_states(probabilities, n, generations, regime, lambda q: q)
 
 

@@ -24,11 +24,8 @@ EULER_SUM = np.pi**2 / 6  # Σ 1/i²: the accumulated error in units of the firs
 
 
 def expected_variance(regime: Regime, n, generations: int, estimator: str = "mle") -> np.ndarray:
-    """E[S_t] for t = 1 … generations, shape (generations,).
-
-    `n` is a set size or a function of the generation. ValueError where no closed form is known (fresh real data
-    together with resampled old data; AccumulateSubsample with sizes that vary).
-    """
+    """E[S_t] for t = 1 … generations, shape (generations,). `n` is a set size or a function of the generation;
+    ValueError where no closed form is known."""
     return _moments(regime, n, generations, estimator)[0]
 
 
@@ -211,8 +208,7 @@ def expected_w2_replace(n: int, generations: int, estimator: str = "unbiased") -
 def log_drift(n: int, d: int = 1, estimator: str = "unbiased") -> float:
     """E[change of ln det Σ] in one fit under Replace, n > d: Σ_{i≤d} ψ((n−i)/2) − d ln((n−1)/2), MLE + d ln(1 − 1/n).
 
-    In one dimension about −1/(n−1) (unbiased) and −2/n (MLE): the median of the variance decays e-fold in about so many
-    generations, whatever its mean does.
+    In one dimension about −1/(n−1) (unbiased) and −2/n (MLE): so fast the median of the variance decays.
     """
     if n <= d:
         refuse("n", n, f"more than dimension={d} samples; the determinant is 0 otherwise")
@@ -267,8 +263,8 @@ def accumulate_error_bound(sizes) -> np.ndarray:
 
 
 def growth_error_factor(growth: float, terms: int = 100_000) -> float:
-    """n₁ times the limiting error of Accumulate (to first order in 1/n₁) when each batch is `growth` times the one
-    before: Σ g^{k−1}(g−1)²/(g^k−1)², and π²/6 for equal batches."""
+    """n₁ times the limiting error of Accumulate, to first order in 1/n₁, when each batch is g times the one before:
+    Σ g^{k−1}(g−1)²/(g^k−1)², and π²/6 for equal batches."""
     if growth < 1:
         refuse("growth", growth, "a factor of at least 1")
     if growth == 1:

@@ -118,8 +118,8 @@ def tilted(accept) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def real_equivalent(regime: Regime, n: int, generations: int) -> np.ndarray:
-    """How many real samples would give the error that t fits of a regime have, in units of the n of one set: 1/(n
-    E[(μ_t−μ₀)²]) under the unbiased estimator. Under Accumulate it tends to 6/π² (Dey and Donoho 2024)."""
+    """How many real samples, in units of n, would give the error that t fits have: 1/(n E[(μ_t−μ₀)²]), unbiased. Under
+    Accumulate it tends to 6/π² (Dey and Donoho 2024)."""
     return 1 / (n * expected_error(regime, n, generations, "unbiased"))
 
 

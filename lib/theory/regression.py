@@ -127,7 +127,7 @@ def ridge_excess_risk(
     """E|ŵ_t − w*|² of ridge on a given fixed design, equal sets, shape (generations,).
 
     `eigenvalues` of XᵀX, shape (d,), and `weights`, w* in its eigenvectors, shape (d,); `ridge` is the penalty λ of the
-    first fit. With ridge=0 this is least squares on a given design: Replace t·σ² Σ1/s and so on.
+    first fit, 0 for least squares.
     """
     s, w = np.asarray(eigenvalues, dtype=float), np.asarray(weights, dtype=float)
     if (s <= 0).any():

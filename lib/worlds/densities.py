@@ -74,8 +74,7 @@ class _Density(World):
             refuse("n", min(sizes), f"at least {max(2, self.fewest)} points for {type(self).__name__}")
         for demand in demands:
             if demand.most > MOST_ROWS:
-                allowed = f"at most {MOST_ROWS} points of a run at once; {demand.label} comes to {demand.most}"
-                refuse("n", sizes[0], allowed)
+                refuse("n", sizes[0], f"at most {MOST_ROWS} points of a run; {demand.label} comes to {demand.most}")
 
     def real(self, runs, size, rng, used):
         return Rows(self.shape.rows(runs, size, child(rng, used)))

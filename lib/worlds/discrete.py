@@ -126,11 +126,10 @@ class Discrete(World):
             pool = demand.drawn_from
             most = max(pool, *sizes, *demand.synthetic, *demand.real)
             if self.sampler == "explicit" and most > MOST_ROWS:
-                allowed = f'at most {MOST_ROWS} explicit samples; sampler="statistic"; {demand.label} comes to {most}'
-                refuse("n", sizes[0], allowed)
+                refuse("n", sizes[0], f"at most {MOST_ROWS} explicit samples; {demand.label} comes to {most}")
             if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
-                limit = f"{Counts.MOST_TO_TAKE_FROM} samples, from which on no subset is drawn (numpy's hypergeometric)"
-                refuse("n", sizes[0], f"pools below {limit}; {demand.label} draws from {pool}")
+                limit = f"pools below {Counts.MOST_TO_TAKE_FROM} (numpy's hypergeometric)"
+                refuse("n", sizes[0], f"{limit}; {demand.label} draws a subset of {pool}")
 
     def real(self, runs, size, rng, used):
         probabilities = np.broadcast_to(self.probabilities, (runs, self.probabilities.size))
@@ -194,8 +193,8 @@ def sharpened(probabilities: np.ndarray, temperature: float = 1.0, top_p: float 
 def multinomial(rng: np.random.Generator, size: int, probabilities: np.ndarray) -> np.ndarray:
     """Counts of `size` draws for each run, int64, from probabilities of shape (runs, K).
 
-    numpy gives to the last state what rounding leaves over, and divides by 1 − Σ of those before. With each run's most
-    probable state in the last place a state of probability 0 stays at 0, and the divisor never gets below 1/K.
+    numpy gives to the last state what rounding leaves over, and divides by 1 − Σ of those before. So each run's most
+    probable state takes the last place.
     """
     runs = np.arange(len(probabilities))
     most = probabilities.argmax(axis=1)
@@ -209,11 +208,8 @@ def multinomial(rng: np.random.Generator, size: int, probabilities: np.ndarray) 
 
 
 def extinct_at(present: xr.DataArray) -> xr.DataArray:
-    """The first generation at which each state is gone, from the extra `present`; NaN where it was there to the end.
-
-    Dims (regime, run, state). Under Replace and Accumulate a state that is gone never returns; fresh or kept real data
-    can bring it back.
-    """
+    """The first generation at which each state is gone, from the extra `present`, dims (regime, run, state); NaN where
+    it was there to the end."""
     gone = ~present.astype(bool)
     first = present["generation"][gone.argmax("generation")].drop_vars("generation")
     return first.where(gone.any("generation"))

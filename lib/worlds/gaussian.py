@@ -76,13 +76,10 @@ class Gaussian(World):
                 refuse("scores", score, f"others at n={n} ≤ dimension={self.dimension}: the covariance is singular")
         points = self.sampler == "explicit" or not self._truth.gaussian
         if points and max(sizes) > MOST_ROWS:
-            allowed = f'at most {MOST_ROWS} explicit points; for more, sampler="statistic" and a Gaussian truth'
-            refuse("n", max(sizes), allowed)
-        if self.sampler == "statistic":
-            for demand in demands:
-                if demand.takes:
-                    allowed = f'"explicit" for {demand.label}: it draws subsets, which moments cannot give'
-                    refuse("sampler", "statistic", allowed)
+            refuse("n", max(sizes), f'at most {MOST_ROWS} points without sampler="statistic" and a Gaussian truth')
+        for demand in demands:
+            if demand.takes and self.sampler == "statistic":
+                refuse("sampler", "statistic", f'"explicit" for {demand.label}: moments give no subsets')
 
     def real(self, runs, size, rng, used):
         rng = child(rng, used)

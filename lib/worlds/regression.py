@@ -111,8 +111,7 @@ class Regression(World):
     def check(self, demands, sizes, scores, named):
         rows = sizes[0] if self._given is None else len(self._given)
         if self._given is None and not self.ridge and min(sizes) <= self.dimension + 1:
-            limit = self.dimension + 1
-            allowed = f"more than d+1={limit} rows, or ridge > 0; the risk of least squares is infinite at T ≤ d+1"
+            allowed = f"more than d+1={self.dimension + 1} rows, or ridge > 0; else the risk is infinite"
             refuse("n", min(sizes), allowed)
         if self._given is not None and sizes[0] % rows:
             refuse("n", sizes[0], f"whole copies of the given design of {rows} rows")
@@ -121,8 +120,7 @@ class Regression(World):
             if self.sampler == "explicit" and most > MOST_ROWS:
                 refuse("n", sizes[0], f'at most {MOST_ROWS} explicit rows, or sampler="statistic"; {label}: {most}')
             if self.sampler == "statistic" and demand.drawn_from:
-                allowed = f'"explicit" for {label}: it draws subsets, which sums over rows cannot give'
-                refuse("sampler", "statistic", allowed)
+                refuse("sampler", "statistic", f'"explicit" for {label}: sums over rows give no subsets')
             self._check_copies(demand, rows)
 
     def _check_copies(self, demand, rows):

@@ -100,8 +100,7 @@ class Truth:
         """∫ Q₀(u) Φ⁻¹(u) du = E[Q₀(Φ(Z)) Z], Q₀ the quantile function of a univariate truth, Z standard normal."""
         truth = self.distribution
         if hasattr(truth, "pmf"):
-            # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function: from one
-            # integer to the next, or between the values that a distribution on other numbers takes.
+            # By parts the integral is ∫ φ(Φ⁻¹(F(x))) dx, a sum over the steps of the distribution function.
             tail = np.geomspace(1e-15, 0.5, 1 << 16)
             values = np.unique(np.concatenate([truth.ppf(tail), truth.isf(tail)]))
             if not ((values - values[0]) % 1).any():

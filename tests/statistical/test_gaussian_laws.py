@@ -145,7 +145,7 @@ def test_law_of_the_log_determinant_beyond_the_reach_of_means(estimator, n, d):
     times = values["generation"].values
     assert abs(z_scores(values, theory.log_drift(n, d, estimator) * times)).max() < 4
     centred = (values - values.mean("run")) ** 2
-    assert abs(z_scores(centred, theory.log_spread(n, d) * times)).max() < 4
+    assert abs(z_scores(centred, theory.gaussian.log_spread(n, d) * times)).max() < 4
 
 
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
