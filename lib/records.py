@@ -75,8 +75,10 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
         return out
     t, known = data["generation"].values, data["regime"].values
     places = _places(t)
-    early = np.geomspace(1, len(t), min(len(t), KEPT_GENERATIONS)).round().astype(int) - 1
-    chosen = sorted({*early.tolist(), *places.values()})
+    early = range(len(t))
+    if len(t) > KEPT_GENERATIONS:
+        early = np.geomspace(1, len(t), KEPT_GENERATIONS).round().astype(int) - 1
+    chosen = sorted({*map(int, early), *places.values()})
     out = out.isel(generation=chosen)
     others = known if len(known) <= FEW else known[:1]
     parts = []
