@@ -1,25 +1,17 @@
 """Hundreds of parameterised notebooks, on a laptop or a cluster: papermill executes each, Dask hands them out.
 
-    python -m lib.batch run SWEEP.yaml --out DIR     # again: only what is missing
-    python -m lib.batch status DIR
-    python -m lib.batch collect DIR                  # one Parquet file and one NetCDF file
-    python -m lib.batch report DIR                   # one HTML page, and the notebook that made it
-
-The same from Python:
-
-    from lib import batch
     sweep = batch.load("book/sweeps/gaussian-grid.yaml")
     batch.run(batch.plan(sweep, "out"), workers=2)
     batch.collect("out")
 
-`lib.batch.sweep` says what a sweep file holds, `lib.batch.folder` what a sweep leaves, `lib.records.leave_run` how a
-notebook hands over what it has found.
+`python -m lib.batch --help` is the same as commands, `lib.batch.sweep` says what a sweep file holds, `lib.batch.folder`
+what a sweep leaves, `lib.records.leave_run` how a notebook hands over what it has found.
 """
 
 from importlib import import_module
 
 # Imported when first asked for: a worker, which executes notebooks, merges nothing.
-_MODULES = {"load": "sweep", "plan": "drive", "run": "drive", "status": "drive", "collect": "merge", "report": "page"}
+_MODULES = {"load": "sweep", "plan": "drive", "run": "drive", "status": "merge", "collect": "merge", "report": "merge"}
 
 
 def __getattr__(name: str):

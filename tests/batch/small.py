@@ -12,7 +12,6 @@ import psutil
 import yaml
 
 from lib.batch import load, plan, run
-from lib.batch.drive import Progress
 from lib.batch.folder import Folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,18 +68,21 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
+def line(*words):
+    return [sys.executable, "-m", "lib.batch", *map(str, words)]
+
+
 def command(*words, **settings):
     """Run `python -m lib.batch WORDS` and return what it did."""
-    settings = {"env": environment()} | settings
-    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=280, **settings)
+    return subprocess.run(
+        line(*words), capture_output=True, text=True, timeout=280, **{"env": environment()} | settings
+    )
 
 
 def start(*words):
     """Start `python -m lib.batch WORDS` in a process group of its own."""
-    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(line, env=environment(), start_new_session=True, **pipes)
+    return subprocess.Popen(line(*words), env=environment(), start_new_session=True, **pipes)
 
 
 def here(path, out, client, rerun_failed=False):
@@ -88,7 +90,7 @@ def here(path, out, client, rerun_failed=False):
     progress."""
     lines = []
     work = plan(load(path), str(out), rerun_failed)
-    finished, failed = run(work, client=client, progress=Progress(len(work.missing), show=lines.append))
+    finished, failed = run(work, lines.append, client)
     return finished, failed, "\n".join(lines)
 
 
@@ -151,7 +153,7 @@ def instant(task):
         about = dict.fromkeys(("commit", "changed", "device", "cores", "python", "versions", "date"), "")
         (run / "config.json").write_text(json.dumps({"configuration": task.configuration, "provenance": about}))
         (run / "run.ipynb").write_text("{}")
-        folder.publish(run, task.key, {"key": task.key, "started": time.time(), "seconds": 1.0, "cell_seconds": 1.0})
+        folder.publish(run, task.key, {"key": task.key, "started": time.time(), "seconds": 1.0})
 
 
 def marked(task):
