@@ -11,10 +11,12 @@ what a sweep leaves, `lib.records.leave_run` how a notebook hands over what it h
 from importlib import import_module
 
 # Imported when first asked for: a worker, which executes notebooks, merges nothing.
-_MODULES = {"load": "sweep", "plan": "drive", "run": "drive", "status": "merge", "collect": "merge", "report": "merge"}
+_PLACES = {"load": "sweep.load", "plan": "drive.Plan", "run": "drive.run"}
+_PLACES |= {name: f"merge.{name}" for name in ("status", "collect", "report", "record")}
 
 
 def __getattr__(name: str):
-    if name not in _MODULES:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module, _, what = _PLACES[name].partition(".")
+    return getattr(import_module(f"{__name__}.{module}"), what)

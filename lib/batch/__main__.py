@@ -1,8 +1,6 @@
 """The command line of lib.batch. Exit status: 0 all runs finished, 1 some failed, 2 a setting is wrong or a place is
 not there, 128 and the signal's number where one has stopped it."""
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys

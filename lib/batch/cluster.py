@@ -1,7 +1,5 @@
 """Workers for a sweep, all of them Dask's: on this machine, on a running cluster, or as jobs of a batch system."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -11,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import dask
 import psutil
+from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from lib.batch.kernel import ask, environment
@@ -70,18 +69,13 @@ def local_workers(resources: Resources, runs: int, wanted: int | None = None) ->
     fits."""
     devices = gpus() if resources.gpu else []
     limits = [max(1, runs), max(1, runs) if wanted is None else whole("workers", wanted, 1)]
-    there = {"cores": cores(), "memory": psutil.virtual_memory().available, "gpu": len(devices)}
+    there = {"cores": CPU_COUNT, "memory": psutil.virtual_memory().available, "gpu": len(devices)}
     for name, free in there.items():
         if need := getattr(resources, name):
             if need > free:
                 refuse(f"resources.{name}", need, f"at most what is free on this machine: {free}")
             limits.append(free // need)
     return min(limits), devices
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> list[str]:

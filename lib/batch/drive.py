@@ -1,12 +1,9 @@
 """The driver: what is missing is handed to Dask, as much as its workers can do at once, until nothing is missing."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 
 import nbformat
 from distributed import CancelledError, Client, wait
@@ -14,7 +11,7 @@ from tqdm import tqdm
 
 from lib.batch.cluster import check_workers, connect
 from lib.batch.folder import Folder
-from lib.batch.runner import RunFailed, Task, execute
+from lib.batch.runner import RunFailed, execute
 from lib.batch.sweep import Sweep
 
 LOOK = 2.0  # seconds between two looks at how many runs can be done at once
@@ -22,22 +19,17 @@ EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 WAIT = 600.0  # seconds that a running cluster may have no worker
 
 
-@dataclass
 class Plan:
-    """A sweep and a folder: which runs are there, which are to be done."""
+    """A sweep and a folder: which runs are there, and which are to be done, failed ones only if asked for. Nothing is
+    written."""
 
-    sweep: Sweep
-    folder: Folder
-    keys: dict[str, dict] = field(default_factory=dict)
-    finished: set[str] = field(default_factory=set)
-    failed: set[str] = field(default_factory=set)
-    rerun_failed: bool = False
-
-    @property
-    def missing(self) -> list[str]:
-        """Keys of the runs to do, in the sweep's order; failed ones only if asked for."""
-        left_out = self.finished if self.rerun_failed else self.finished | self.failed
-        return [key for key in self.keys if key not in left_out]
+    def __init__(self, sweep: Sweep, out: str, rerun_failed: bool = False) -> None:
+        self.sweep, self.folder, self.rerun_failed = sweep, Folder(out), rerun_failed
+        self.folder.check(sweep.name, sweep.source["notebook"])
+        self.keys = {sweep.key(configuration): configuration for configuration in sweep.configurations}
+        self.finished, self.failed = self.folder.finished() & set(self.keys), self.folder.failed() & set(self.keys)
+        left_out = self.finished if rerun_failed else self.finished | self.failed
+        self.missing = [key for key in self.keys if key not in left_out]
 
     def estimate(self) -> tuple[float | None, float | None]:
         """Seconds and megabytes that one missing run is expected to take: the mean of the finished ones, else what the
@@ -62,16 +54,6 @@ class Plan:
         time = "not known" if seconds is None else f"about {duration(seconds * missing)} of computing{beside}"
         disk = "not known" if size is None else f"about {size * missing:.3g} MB"
         return "\n".join([*lines, f"time: {time}", f"disk: {disk}"])
-
-
-def plan(sweep: Sweep, out: str, rerun_failed: bool = False) -> Plan:
-    """Look at what `out` holds of a sweep. Nothing is written."""
-    folder = Folder(out)
-    keys = {sweep.key(configuration): configuration for configuration in sweep.configurations}
-    found = Plan(sweep, folder, keys, rerun_failed=rerun_failed)
-    if folder.check(sweep.name, sweep.source["notebook"]):
-        found.finished, found.failed = folder.finished() & set(keys), folder.failed() & set(keys)
-    return found
 
 
 def run(plan: Plan, say: Callable[[str], None] | None = None, client: Client | None = None, **where) -> tuple[int, int]:
@@ -109,8 +91,8 @@ def _drive(plan: Plan, missing: list[str], client: Client, say: Callable[[str], 
     with tqdm(total=len(missing), unit="run", mininterval=often, maxinterval=EVERY, file=sys.stderr) as bar:
         while True:
             for key in itertools.islice(waiting, max(0, _slots(client) - len(running))):
-                task = Task(plan.folder.address, key, plan.keys[key], r)
-                running[client.submit(execute, task, key=f"run-{key}", **settings)] = key
+                run = (plan.folder.address, key, plan.keys[key], r)
+                running[client.submit(execute, *run, key=f"run-{key}", **settings)] = key
             if not running:
                 break
             for future in _ended(client, running):

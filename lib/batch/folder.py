@@ -10,8 +10,6 @@ folder; its files are then copied here, and `finished.json`, which lists them, l
 so it is there entirely or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -90,16 +88,14 @@ class Folder:
         found = map(Path, self.fs.find(self.path(part), maxdepth=2))
         return {path.parent.name for path in found if path.name == marker}
 
-    def check(self, name: str, notebook: str) -> bool:
-        """Whether this is the folder of the sweep of that name; False if it is new or empty. Refused if it belongs to
-        another sweep or holds something else. Writes nothing."""
+    def check(self, name: str, notebook: str) -> None:
+        """Refused unless this is the folder of the sweep of that name, or new, or empty."""
         stored, own = self.read_json("sweep.json"), "a new folder, or this sweep's own"
         if stored is not None and (stored["name"], stored["notebook"]) != (name, notebook):
             refuse("out", self.url, f"{own}; this one is another's ({stored['name']}, {stored['notebook']})")
         names = self.fs.ls(self.root, detail=False) if stored is None and self.fs.isdir(self.root) else []
         if any(not Path(name).name.startswith(".") for name in names):
             refuse("out", self.url, f"{own}; this one holds something else")
-        return stored is not None
 
     def claim(self, sweep: dict[str, Any], notebook: str) -> None:
         """Make this the folder of `sweep`."""

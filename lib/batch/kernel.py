@@ -4,8 +4,6 @@ Shared by the runs of a sweep and by the book's own execution (book/execute.py).
 papermill.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -13,8 +13,6 @@ quantiles (`keep_runs: 6`) and how many generations, all early ones, then about 
 (`generations: 40`). An axis `seed` counts as more runs.
 """
 
-from __future__ import annotations
-
 import html
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """The parameters that a notebook takes, as its cell tagged `parameters` declares them, and what they may be."""
 
-from __future__ import annotations
-
 import ast
 import math
 import re

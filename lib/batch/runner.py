@@ -1,7 +1,5 @@
 """One run of a sweep, on a worker: execute the notebook, watch it, and leave its folder."""
 
-from __future__ import annotations
-
 import datetime
 import logging
 import os
@@ -11,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,68 +36,61 @@ class KernelKilled(RunFailed):
     """Something else has ended the run's kernel: not the run's own fault."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a worker is told: where the sweep is, which run, with which parameters, and what it may take."""
-
-    folder: str
-    key: str
-    configuration: dict[str, Any]
-    resources: Resources
-
-
-def execute(task: Task) -> dict[str, Any]:
-    """Do one run unless it is finished already, and once more if its kernel is killed. Returns its marker; RunFailed
-    for whatever goes wrong."""
-    if (marker := Folder(task.folder).marker(task.key)) is not None:
+def execute(place: str, key: str, configuration: dict[str, Any], resources: Resources) -> dict[str, Any]:
+    """Do one run of the sweep in `place` unless it is finished already, and once more if its kernel is killed. Returns
+    its marker; RunFailed for whatever goes wrong."""
+    folder = Folder(place)
+    if (marker := folder.marker(key)) is not None:
         return marker
     try:
-        return _once(task)
+        return _once(folder, key, configuration, resources)
     except KernelKilled:
-        return _once(task, again=True)
+        return _once(folder, key, configuration, resources, again=True)
 
 
-def _once(task: Task, again: bool = False) -> dict[str, Any]:
-    folder, started = Folder(task.folder), time.time()
+def _once(folder: Folder, key: str, configuration: dict, resources: Resources, again: bool = False) -> dict[str, Any]:
+    started = time.time()
     with folder.scratch() as scratch:
         run = Path(scratch, "run")
+        about = {"key": key, "configuration": configuration}
         try:
-            _attempt(task, Path(scratch), run)
-            spent = {"started": started, "seconds": round(time.time() - started, 3)}
-            return folder.publish(run, task.key, {"key": task.key} | spent)
+            _attempt(folder, about, resources, Path(scratch), run)
+            return folder.publish(
+                run, key, {"key": key, "started": started, "seconds": round(time.time() - started, 3)}
+            )
         except PapermillExecutionError as error:
-            failure = RunFailed(f"cell {error.cell_index}: {error.ename}: {_first_line(error.evalue)}")
+            failure = RunFailed(f"cell {error.cell_index}: {error.ename}: {error.evalue}".splitlines()[0][:300])
         except RunFailed as error:
             if isinstance(error, KernelKilled) and not again:
                 raise
             failure = error
         except Exception as error:
-            failure = RunFailed(f"{type(error).__name__}: {_first_line(str(error))}")
+            failure = RunFailed(f"{type(error).__name__}: {error}".splitlines()[0][:300])
         with suppress(OSError):  # a full disk may not hold it
-            folder.publish(run, task.key, {"key": task.key, "reason": str(failure)}, failed=True)
+            folder.publish(run, key, {"key": key, "reason": str(failure)}, failed=True)
     raise failure
 
 
-def _attempt(task: Task, scratch: Path, run: Path) -> None:
+def _attempt(folder: Folder, about: dict[str, Any], resources: Resources, scratch: Path, run: Path) -> None:
     """Execute the notebook; what it leaves is in `run`."""
     (run / "results").mkdir(parents=True)
     (scratch / "work").mkdir()
-    cores, date = task.resources.cores, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    about = machine() | {"threads": str(cores), "date": date}
-    Folder(str(run)).put("config.json", {"key": task.key, "configuration": task.configuration, "provenance": about})
+    cores, date = resources.cores, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    where = machine() | {"threads": str(cores), "date": date}
+    Folder(str(run)).put("config.json", about | {"provenance": where})
     env = environment(cores) | {"LIB_RUN": str(run / "results")}
     if saved := os.environ.get("LIB_CHECKPOINTS"):  # runs that share a recursion share no checkpoint
-        env["LIB_CHECKPOINTS"] = str(Path(saved).expanduser().absolute() / task.key)
+        env["LIB_CHECKPOINTS"] = str(Path(saved).expanduser().absolute() / about["key"])
     with (
         open(run / "log.txt", "ab") as log,
         own_kernel(scratch, env, scratch / "work", log) as manager,
-        limited(manager.started, task.resources) as verdict,
+        limited(manager.started, resources) as verdict,
     ):
         try:
             done = papermill.execute_notebook(
-                nbformat.from_dict(Folder(task.folder).read_json("notebook.ipynb")),
+                nbformat.from_dict(folder.read_json("notebook.ipynb")),
                 str(run / "run.ipynb"),
-                parameters=dict(task.configuration),
+                parameters=dict(about["configuration"]),
                 kernel_manager_class=manager,
                 **SETTINGS,
             )
@@ -152,7 +142,3 @@ def _held(process: subprocess.Popen) -> int:
 def machine() -> dict[str, Any]:
     """What this machine and its code are: the answer may need torch and a GPU."""
     return ask("lib.provenance", "collected")
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:300] if text.strip() else ""

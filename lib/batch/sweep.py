@@ -18,8 +18,6 @@ Everything is checked against the notebook's parameters cell before anything sta
 what is allowed in square brackets: `[1 .. 1000]`, `[2 ..]` or `[mle | unbiased]`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json
@@ -173,9 +171,10 @@ def _mapping(source, key: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
 def _resources(given: Mapping[str, Any]) -> Resources:
     found = {"cores": whole("resources.cores", given.get("cores", 1), 1)}
     found["gpu"] = whole("resources.gpu", given.get("gpu", 0), 0)
+    seconds = lambda time: pd.Timedelta(time if isinstance(time, str) else f"{time} s").total_seconds()  # noqa: E731
     for name, parse, least, allowed in (
         ("memory", parse_bytes, 1e6, 'a text such as "2 GB", or bytes, a million or more'),
-        ("time", _seconds, 1.0, 'a text such as "10 min", or seconds, one or more'),
+        ("time", seconds, 1.0, 'a text such as "10 min", or seconds, one or more'),
     ):
         if name in given:
             try:
@@ -185,10 +184,6 @@ def _resources(given: Mapping[str, Any]) -> Resources:
             if not least <= found[name] < 1e18:
                 refuse(f"resources.{name}", given[name], allowed)
     return Resources(**found)
-
-
-def _seconds(time: Any) -> float:
-    return pd.Timedelta(time if isinstance(time, str) else f"{time} s").total_seconds()
 
 
 class _Loader(yaml.SafeLoader):

@@ -15,7 +15,7 @@ import pytest
 
 from lib.batch import collect, load, plan, runner
 from lib.batch.__main__ import main
-from lib.batch.cluster import cores
+from lib.batch.cluster import CPU_COUNT
 from lib.batch.folder import Folder
 from lib.batch.sweep import Resources
 from lib.errors import Refused
@@ -260,7 +260,7 @@ def test_a_dry_run_estimates_in_any_encoding_and_starts_nothing(tmp_path):
     words = ["run", path, "--out", f"{tmp_path}/ö…", "--dry-run", "--workers", "2"]
     result = command(*words, env=environment(PYTHONIOENCODING="ascii"))
     assert result.returncode == 0, result.stderr
-    at_once = min(2, cores())
+    at_once = min(2, CPU_COUNT)
     assert "20 runs of small.ipynb" in result.stdout and "20 to do" in result.stdout
     assert f"about 10.0 min of computing, {['10.0', '5.0'][at_once - 1]} min with {at_once} at once" in result.stdout
     assert "disk: about 100 MB" in result.stdout and not (tmp_path / "ö…").exists()

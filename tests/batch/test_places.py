@@ -177,7 +177,7 @@ def test_how_a_local_folder_may_be_given(tmp_path, client, monkeypatch, expected
 
 
 def test_the_number_of_workers_follows_what_a_run_needs_and_each_has_its_gpus(monkeypatch):
-    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(cluster, "CPU_COUNT", 8)
     monkeypatch.setattr(cluster, "gpus", lambda: ["0", "1", "5", "6"])
     monkeypatch.setattr(cluster.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10 * 10**9}))
     assert cluster.local_workers(Resources(), 100)[0] == 8

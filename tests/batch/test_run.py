@@ -12,7 +12,7 @@ import xarray as xr
 from lib import batch, records
 from lib.batch.__main__ import main
 from lib.batch.merge import record, seeds_as_runs
-from lib.batch.runner import Task, execute
+from lib.batch.runner import execute
 from lib.batch.sweep import Resources
 from tests.batch.small import LEAVE, ROOT, command, here, instant, leftovers, markers, parameters_of, sweep
 
@@ -132,6 +132,6 @@ def test_a_kernel_has_this_library_and_a_checkpoint_folder_of_its_own(tmp_path, 
     work = batch.plan(batch.load(sweep(tmp_path, cell, grid={"x": [1]})), str(tmp_path / "out"))
     work.folder.put("notebook.ipynb", (tmp_path / "small.ipynb").read_text())
     (key,) = work.keys
-    execute(Task(str(tmp_path / "out"), key, work.keys[key], Resources()))
+    execute(str(tmp_path / "out"), key, work.keys[key], Resources())
     text = str(json.loads((tmp_path / "out" / "runs" / key / "run.ipynb").read_text())["cells"][2]["outputs"])
     assert f"{ROOT}/lib/__init__.py" in text and f"/kept/{key} module://matplotlib_inline" in text and "~" not in text
