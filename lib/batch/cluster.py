@@ -28,8 +28,7 @@ def connect(resources: Resources, runs: int, scheduler=None, jobqueue=None, work
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(QUIET))
         if not scheduler:
-            # What is started here does not hear Ctrl-C or the end of the terminal, which all that run in it are told:
-            # this process alone decides what becomes of it.
+            # Ctrl-C and the end of the terminal are told to all that run in it; this process alone hears them.
             with heard(signal.SIG_IGN, signal.SIGINT, signal.SIGHUP):
                 started = _queued(jobqueue, resources, runs) if jobqueue else local(resources, runs, workers)
                 scheduler = stack.enter_context(started)
@@ -59,8 +58,7 @@ def local(resources: Resources, runs: int, workers: int | None = None) -> SpecCl
         if devices:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(devices[k * resources.gpu : (k + 1) * resources.gpu])
         specification[k] = {"cls": Nanny, "options": {**common, "env": env}}
-    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": True}
-    head = {"cls": Scheduler, "options": options}
+    head = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": True}}
     return SpecCluster(workers=specification, scheduler=head, silence_logs="ERROR", name="sweep")
 
 

@@ -7,10 +7,9 @@
 Only finished runs are read. Runs that are missing are NaN in the NetCDF file and absent from the table. The table and
 one data set of all runs are in memory at once.
 
-A sweep file with a key `record` is one that `make records` runs: `record` keeps a summary of it, small enough to
-commit, that `lib.records.record(NAME)` reads. The key may say how many whole runs it holds beside the mean and the
-quantiles (`keep_runs: 6`) and how many generations, all early ones, then about evenly on a log scale
-(`generations: 40`). An axis `seed` counts as more runs.
+Of a sweep with a key `record`, `record` keeps a small summary that `lib.records.record(NAME)` reads. The key may say
+how many whole runs it holds beside mean and quantiles (`keep_runs: 6`) and how many generations, all early ones, then
+about evenly on a log scale (`generations: 40`). An axis `seed` counts as more runs.
 """
 
 import html
@@ -68,8 +67,7 @@ def packed(data: xr.Dataset, level: int = 4) -> dict[str, dict]:
 
 
 def _read(folder: Folder, key: str, aside: Path) -> dict[str, Any]:
-    """What a finished run has left: its marker, where it ran, what it found, and a file with groups that can be
-    read."""
+    """What a finished run has left: its marker, where it ran, what it found, and a file whose groups can be read."""
     marker, found = folder.marker(key), folder.read_json(f"runs/{key}/results/findings.json") or {}
     run = {"marker": marker, "machine": folder.read_json(f"runs/{key}/config.json")["provenance"], "groups": []}
     if "results/data.nc" in marker["files"]:

@@ -52,12 +52,10 @@ def _once(folder: Folder, key: str, configuration: dict, resources: Resources, a
     started = time.time()
     with folder.scratch() as scratch:
         run = Path(scratch, "run")
-        about = {"key": key, "configuration": configuration}
         try:
-            _attempt(folder, about, resources, Path(scratch), run)
-            return folder.publish(
-                run, key, {"key": key, "started": started, "seconds": round(time.time() - started, 3)}
-            )
+            _attempt(folder, {"key": key, "configuration": configuration}, resources, Path(scratch), run)
+            spent = {"started": started, "seconds": round(time.time() - started, 3)}
+            return folder.publish(run, key, {"key": key} | spent)
         except PapermillExecutionError as error:
             failure = RunFailed(f"cell {error.cell_index}: {error.ename}: {error.evalue}".splitlines()[0][:300])
         except RunFailed as error:

@@ -40,7 +40,6 @@ from lib.provenance import code_digest
 
 KEYS = ("notebook", "grid", "list", "fixed", "seeds", "retries", "resources", "estimate", "record")
 LIMIT = 3600.0  # seconds that a run may take if the sweep does not say: a lost kernel must not stop a sweep for ever
-MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,8 @@ def _values(given: Mapping[str, Any], parameters) -> dict[str, Any]:
 def _seeds(seeds: Any, parameter: Parameter) -> tuple[int, ...]:
     if not isinstance(seeds, list) or not seeds:
         count = whole("seeds", seeds, 1)
-        if count > MOST_SEEDS:
-            refuse("seeds", seeds, f"at most {MOST_SEEDS}")
+        if count > 100_000:
+            refuse("seeds", seeds, "at most 100000")
         seeds = range(parameter.default, parameter.default + count)
     return tuple(parameter.check(seed) for seed in seeds)
 
