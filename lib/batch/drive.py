@@ -57,8 +57,8 @@ class Plan:
 
 
 def run(plan: Plan, say: Callable[[str], None] | None = None, client: Client | None = None, **where) -> tuple[int, int]:
-    """Do the missing runs of a plan. Returns how many of the sweep's runs are finished and how many failed. `say` is told
-    what happens; by default it is written beside the bar. `where`: `scheduler`, `jobqueue` and `workers`, as
+    """Do the missing runs of a plan. Returns how many of the sweep's runs are finished and how many failed. `say` is
+    told what happens; without it, that is written beside the bar. `where`: `scheduler`, `jobqueue` and `workers`, as
     `lib.batch.cluster.connect` takes them; or a `client` that exists."""
     say, folder = say or (lambda text: tqdm.write(text, file=sys.stderr)), plan.folder
     with folder.lock():
