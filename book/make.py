@@ -163,10 +163,10 @@ def records(arguments):
     """Run the sweeps that are recorded and keep a summary of each under lib/stored/sweeps."""
     from lib.batch import load, plan, run
     from lib.batch.cluster import local_workers
-    from lib.batch.drive import encodable
-    from lib.batch.record import write
+    from lib.batch.merge import record
 
-    encodable(sys.stdout, sys.stderr)
+    for stream in (sys.stdout, sys.stderr):  # what its encoding does not know ends no sweep
+        stream.reconfigure(errors="replace")
     sweeps = {path.stem: path for path in sorted((ROOT / "book" / "sweeps").glob("*.yaml"))}
     unknown = [name for name in arguments.only if name not in sweeps]
     if unknown:
@@ -195,7 +195,7 @@ def records(arguments):
             print(f"{name}: {failed} runs failed; what they got to is in {out}/failed", file=sys.stderr)
             status = 1
         else:
-            print(write(out, ROOT / "lib" / "stored" / "sweeps"))
+            print(record(out, ROOT / "lib" / "stored" / "sweeps"))
     return status
 
 

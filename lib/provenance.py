@@ -137,9 +137,15 @@ def _path(name: str) -> Path | None:
 
 @functools.cache
 def _read(name: str) -> tuple[str, frozenset[str]]:
-    """The digest of a module, and all that it imports: modules, and names of modules that may be modules themselves."""
-    text, named = source(name), set()
+    """The digest of a module, and all that it imports."""
+    text = source(name)
     package = name.split(".") if _path(name).name == "__init__.py" else name.split(".")[:-1]
+    return hashlib.sha256(text.encode()).hexdigest()[:16], frozenset(imported(text, package))
+
+
+def imported(text: str, package: list[str] | None = None) -> set[str]:
+    """All that a source imports, wherever: modules, and names of modules that may be modules themselves."""
+    named = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             named |= {alias.name for alias in node.names}
@@ -147,7 +153,7 @@ def _read(name: str) -> tuple[str, frozenset[str]]:
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             named |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return hashlib.sha256(text.encode()).hexdigest()[:16], frozenset(named)
+    return named
 
 
 def _theirs(module: str) -> bool:

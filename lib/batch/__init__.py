@@ -1,28 +1,22 @@
 """Hundreds of parameterised notebooks, on a laptop or a cluster: papermill executes each, Dask hands them out.
 
-    python -m lib.batch run SWEEP.yaml --out DIR     # again: only what is missing
-    python -m lib.batch status DIR
-    python -m lib.batch collect DIR                  # one Parquet file and one NetCDF file
-    python -m lib.batch report DIR                   # one HTML page, and the notebook that made it
-
-The same from Python:
-
-    from lib import batch
     sweep = batch.load("book/sweeps/gaussian-grid.yaml")
     batch.run(batch.plan(sweep, "out"), workers=2)
     batch.collect("out")
 
-`lib.batch.sweep` says what a sweep file holds, `lib.batch.folder` what a sweep leaves, `lib.records.leave_run` how a
-notebook hands over what it has found.
+`python -m lib.batch --help` is the same as commands, `lib.batch.sweep` says what a sweep file holds, `lib.batch.folder`
+what a sweep leaves, `lib.records.leave_run` how a notebook hands over what it has found.
 """
 
 from importlib import import_module
 
 # Imported when first asked for: a worker, which executes notebooks, merges nothing.
-_MODULES = {"load": "sweep", "plan": "drive", "run": "drive", "status": "drive", "collect": "merge", "report": "page"}
+_PLACES = {"load": "sweep.load", "plan": "drive.Plan", "run": "drive.run"}
+_PLACES |= {name: f"merge.{name}" for name in ("status", "collect", "report", "record")}
 
 
 def __getattr__(name: str):
-    if name not in _MODULES:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module, _, what = _PLACES[name].partition(".")
+    return getattr(import_module(f"{__name__}.{module}"), what)

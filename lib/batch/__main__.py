@@ -1,19 +1,12 @@
 """The command line of lib.batch. Exit status: 0 all runs finished, 1 some failed, 2 a setting is wrong or a place is
 not there, 128 and the signal's number where one has stopped it."""
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys
-import threading
 
 from lib import batch
-from lib.batch import cluster, drive
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal that ends this process; its number comes with it."""
+from lib.batch import cluster
 
 
 def run(arguments) -> int:
@@ -66,8 +59,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--dry-run", action="store_true", help="check, print the estimate, and stop")
     one.add_argument("--rerun-failed", action="store_true", help="do failed runs again as well")
     one.add_argument("--workers", type=int, help="runs at once on this machine; by default what cores and memory allow")
-    one.add_argument("--scheduler", help="address of a running Dask scheduler, tcp://HOST:PORT")
-    one.add_argument("--jobqueue", metavar="FILE", help="a YAML file with options of dask-jobqueue (Slurm, PBS …)")
+    place = one.add_mutually_exclusive_group()
+    place.add_argument("--scheduler", help="address of a running Dask scheduler, tcp://HOST:PORT")
+    place.add_argument("--jobqueue", metavar="FILE", help="a YAML file with options of dask-jobqueue (Slurm, PBS …)")
     one.set_defaults(do=run)
     for do in (status, collect, report):
         one = commands.add_parser(do.__name__, help=do.__doc__)
@@ -78,34 +72,25 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> int:
     """Do what the words ask for; a wrong setting or a place that cannot be used is a message and status 2."""
-    drive.encodable(sys.stdout, sys.stderr)
-    arguments = parser().parse_args(words)
-    here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP) if here}
+    for stream in (sys.stdout, sys.stderr):  # what its encoding does not know ends no sweep
+        stream.reconfigure(errors="replace")
+    arguments, stopped = parser().parse_args(words), []
+
+    def stop(number: int, _) -> None:
+        for again in (signal.SIGTERM, signal.SIGHUP):  # once is enough: what was started is being ended
+            signal.signal(again, signal.SIG_IGN)
+        stopped.append(number)
+        raise KeyboardInterrupt
+
     try:
-        return arguments.do(arguments)
+        with cluster.heard(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            return arguments.do(arguments)
     except (KeyboardInterrupt, ValueError, OSError) as error:
-        # Closing a cluster after a signal may fail with an error of its own.
-        if stop := _cause(error, KeyboardInterrupt):
-            number = stop.args[0] if isinstance(stop, Stopped) else signal.SIGINT
-            print(f"stopped ({signal.Signals(number).name}); the same command goes on from here", file=sys.stderr)
-            return 128 + number
-        print("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 2
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, _) -> None:
-    for again in (signal.SIGTERM, signal.SIGHUP):  # once is enough: what was started is being ended
-        signal.signal(again, signal.SIG_IGN)
-    raise Stopped(number)
-
-
-def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """The error of that kind that was being handled when this one was raised, or this one itself."""
-    return error if error is None or isinstance(error, kind) else _cause(error.__context__, kind)
+        if not stopped:  # closing a cluster after a signal may fail with an error of its own
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        print(f"stopped ({signal.Signals(stopped[0]).name}); the same command goes on from here", file=sys.stderr)
+        return 128 + stopped[0]
 
 
 if __name__ == "__main__":

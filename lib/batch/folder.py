@@ -10,17 +10,12 @@ folder; its files are then copied here, and `finished.json`, which lists them, l
 so it is there entirely or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,71 +23,52 @@ from uuid import uuid4
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from lib.errors import Refused, refuse
+from lib.checkpoint.folders import alone
+from lib.errors import refuse
 
-BEAT, STALE = (
-    10.0,
-    60.0,
-)  # seconds between two signs of life of a lease's holder, and without one until it counts as dead
 SHORT = 60  # characters that the folder for temporary ones may take; the path of a kernel's socket has 108 at most
 
 
-@dataclass(frozen=True)
 class Folder:
-    """A sweep's folder by its path or fsspec URL (`s3://…`, `gs://…`, `memory://…`)."""
+    """A sweep's folder by its path or fsspec URL (`s3://…`, `gs://…`, `memory://…`): `local` is its path if it is on
+    this machine, `address` what a worker finds it by, wherever it was started."""
 
-    url: str
-
-    @cached_property
-    def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
+    def __init__(self, url: str) -> None:
         try:
-            fs, root = fsspec.core.url_to_fs(os.path.expanduser(self.url))
+            self.fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except (ImportError, ValueError) as error:
-            refuse("out", self.url, f"a place that fsspec can reach here ({error})")
-        return LocalFileSystem(auto_mkdir=True) if isinstance(fs, LocalFileSystem) else fs, root.rstrip("/")
-
-    @property
-    def local(self) -> Path | None:
-        """The folder's path if it is on this machine."""
-        fs, root = self._place
-        return Path(root) if isinstance(fs, LocalFileSystem) else None
-
-    @property
-    def address(self) -> str:
-        """The folder as a worker finds it, wherever it was started: a local path is absolute."""
-        return self.url if self.local is None else str(self.local)
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether it ends with this process, and no other process sees it."""
-        return "memory" in self._place[0].protocol
+            refuse("out", url, f"a place that fsspec can reach here ({error})")
+        self.url, self.root, self.local, self.address = url, root.rstrip("/"), None, url
+        if isinstance(self.fs, LocalFileSystem):
+            self.fs, self.local, self.address = LocalFileSystem(auto_mkdir=True), Path(self.root), self.root
 
     def path(self, name: str) -> str:
-        return f"{self._place[1]}/{name}"
-
-    # What is in it
+        return f"{self.root}/{name}"
 
     def read_json(self, name: str) -> Any:
         """A file's content as it is now; None if there is no such file, ValueError naming it if it is damaged."""
         try:
-            return json.loads(self._place[0].cat_file(self.path(name)))
+            return json.loads(self.fs.cat_file(self.path(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise ValueError(f"{name} is damaged ({error})") from error
 
-    def put(self, name: str, content: bytes | str) -> None:
-        """Write a file entirely or not at all: aside and then renamed in a local folder; an object appears at once."""
-        fs, target = self._place[0], Path(self.path(name))
+    def put(self, name: str, content: bytes | str | dict) -> None:
+        """Write a file entirely or not at all: aside and then renamed in a local folder; an object appears at once. A
+        dict is written as JSON."""
+        if isinstance(content, dict):
+            content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        target = Path(self.path(name))
         aside = target.with_name(f".{target.name}-{uuid4().hex[:8]}") if self.local else target
-        fs.pipe_file(str(aside), content.encode() if isinstance(content, str) else content)
+        self.fs.pipe_file(str(aside), content.encode() if isinstance(content, str) else content)
         if self.local:
             aside.replace(target)
 
     def fetch(self, name: str, into: Path) -> Path:
         """A local copy of a file."""
         target = into / name.replace("/", "-")
-        self._place[0].get_file(self.path(name), str(target))
+        self.fs.get_file(self.path(name), str(target))
         return target
 
     def marker(self, key: str) -> dict | None:
@@ -108,66 +84,40 @@ class Folder:
         return self._keys("failed", "failed.json") - self.finished()
 
     def _keys(self, part: str, marker: str) -> set[str]:
-        fs, _ = self._place
-        fs.invalidate_cache()
-        found = (path.split("/") for path in fs.find(self.path(part), maxdepth=2))
-        return {key for *_, key, name in found if name == marker}
+        self.fs.invalidate_cache()
+        found = map(Path, self.fs.find(self.path(part), maxdepth=2))
+        return {path.parent.name for path in found if path.name == marker}
 
-    # A sweep takes it
-
-    def check(self, name: str, notebook: str) -> dict[str, Any] | None:
-        """What is stored of the sweep of that name; None if the folder is new or empty. Refused if it belongs to
-        another sweep or holds something else. Writes nothing."""
-        stored = self.read_json("sweep.json")
-        if stored is None:
-            fs, root = self._place
-            names = [Path(path).name for path in fs.ls(root, detail=False)] if fs.isdir(root) else []
-            if any(not name.startswith(".") for name in names):
-                refuse("out", self.url, "a new folder, or this sweep's own; this one holds something else")
-        elif (stored["name"], stored["notebook"]) != (name, notebook):
-            other = f"another sweep's ({stored['name']}, {stored['notebook']})"
-            refuse("out", self.url, f"a new folder, or this sweep's own; this one is {other}")
-        return stored
+    def check(self, name: str, notebook: str) -> None:
+        """Refused unless this is the folder of the sweep of that name, or new, or empty."""
+        stored, own = self.read_json("sweep.json"), "a new folder, or this sweep's own"
+        if stored is not None and (stored["name"], stored["notebook"]) != (name, notebook):
+            refuse("out", self.url, f"{own}; this one is another's ({stored['name']}, {stored['notebook']})")
+        names = self.fs.ls(self.root, detail=False) if stored is None and self.fs.isdir(self.root) else []
+        if any(not Path(name).name.startswith(".") for name in names):
+            refuse("out", self.url, f"{own}; this one holds something else")
 
     def claim(self, sweep: dict[str, Any], notebook: str) -> None:
         """Make this the folder of `sweep`."""
         self.check(sweep["name"], sweep["notebook"])
         self.clear()
-        with self._writing():
-            self.put("sweep.json", json.dumps(sweep, indent=1, ensure_ascii=False) + "\n")
-            self.put("notebook.ipynb", notebook)
+        self.put("sweep.json", sweep)
+        self.put("notebook.ipynb", notebook)
 
     def stored(self) -> dict[str, Any]:
         """What `claim` wrote: the sweep this folder belongs to."""
         found = self.read_json("sweep.json")
-        if found is None:
-            refuse("out", self.url, "a folder of a sweep; this one has no sweep.json")
+        if found is None or "defaults" not in found:
+            other = "is of an older version; run its sweep again" if found else "has no sweep.json"
+            refuse("out", self.url, f"a folder of a sweep; this one {other}")
         return found
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """An error of the disk names the folder."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, f"out={self.url!r} cannot be written: {error.strerror or error}") from error
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Held while a sweep runs in a local folder, until the block or the process ends, however it ends."""
-        from lib.checkpoint.folders import alone
-
-        with ExitStack() as stack:
-            if self.local is not None:
-                try:
-                    with self._writing():
-                        self.local.mkdir(parents=True, exist_ok=True)
-                        stack.enter_context(alone(self.local))
-                except Refused as error:
-                    refuse("out", self.url, error.allowed)
-            yield
-
-    # A run leaves its files
+        if self.local is None:
+            return nullcontext()
+        self.local.mkdir(parents=True, exist_ok=True)
+        return alone(self.local, "out")
 
     @property
     def _temporary(self) -> Path:
@@ -184,26 +134,17 @@ class Folder:
         for path in self._temporary.parent.glob(f"{self._temporary.name}*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def publish(self, source: Path, key: str, marker: dict[str, Any]) -> None:
-        """Make a computed run a finished one."""
-        self._publish(source, f"runs/{key}", "finished.json", marker)
-        self._remove(f"failed/{key}")
-
-    def publish_failed(self, source: Path, key: str, marker: dict[str, Any]) -> None:
-        """Keep what a failed run has got to, in place of an earlier attempt's."""
-        self._remove(f"failed/{key}")
-        self._publish(source, f"failed/{key}", "failed.json", marker)
-
-    def _publish(self, source: Path, place: str, name: str, marker: dict[str, Any]) -> None:
+    def publish(self, source: Path, key: str, marker: dict[str, Any], failed: bool = False) -> dict[str, Any]:
+        """Make a computed run a finished one, or keep what a failed one has got to. What an earlier attempt has left
+        goes first, its marker before all else. Returns the marker."""
+        earlier = self.fs.find(self.path(f"failed/{key}"))
+        for path in sorted(earlier, key=lambda path: not path.endswith("/failed.json")):
+            self.fs.rm_file(path)
+        if self.local is not None:
+            shutil.rmtree(self.local / "failed" / key, ignore_errors=True)
+        place, name = (f"failed/{key}", "failed.json") if failed else (f"runs/{key}", "finished.json")
         files = {p.relative_to(source).as_posix(): p.stat().st_size for p in sorted(source.rglob("*")) if p.is_file()}
         for file in files:
-            self._place[0].put_file(str(source / file), self.path(f"{place}/{file}"))
-        self.put(f"{place}/{name}", json.dumps({**marker, "files": files}, indent=1, ensure_ascii=False) + "\n")
-
-    def _remove(self, name: str) -> None:
-        """Delete a sub-folder, its marker first."""
-        fs, _ = self._place
-        for path in sorted(fs.find(self.path(name)), key=lambda path: not path.endswith("/failed.json")):
-            fs.rm_file(path)
-        if self.local is not None:
-            shutil.rmtree(self.local / name, ignore_errors=True)
+            self.fs.put_file(str(source / file), self.path(f"{place}/{file}"))
+        self.put(f"{place}/{name}", {**marker, "files": files})
+        return marker

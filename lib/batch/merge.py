@@ -1,68 +1,62 @@
-"""From many runs to one table and one array.
+"""From many runs to one table and one array, and to what a repository keeps of them.
 
     DIR/collected/NAME.parquet   one row for each value of a score: parameters, data set, regime, generation, run
     DIR/collected/NAME.nc        a group for each data set; the sweep's axes are its first dims (`set`: rows of a list)
     DIR/collected/NAME.json      what was collected: parameters, provenance, seconds; claims and notes of each run
 
-Only finished runs are read, and only the files that their markers list. Runs that are missing are NaN in the NetCDF
-file and absent from the table. All that is collected is in memory at once.
+Only finished runs are read. Runs that are missing are NaN in the NetCDF file and absent from the table. The table and
+one data set of all runs are in memory at once.
+
+Of a sweep with a key `record`, `record` keeps a small summary that `lib.records.record(NAME)` reads. The key may say
+how many whole runs it holds beside mean and quantiles (`keep_runs: 6`) and how many generations, all early ones, then
+about evenly on a log scale (`generations: 40`). An axis `seed` counts as more runs.
 """
 
-from __future__ import annotations
-
-import json
+import html
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
-import h5netcdf
 import pandas as pd
+import papermill
 import xarray as xr
 
+from lib import records
 from lib.batch.folder import Folder
+from lib.batch.kernel import SETTINGS, environment, own_kernel
 from lib.records import SERIES
 
-
-@dataclass(frozen=True)
-class Run:
-    """What a finished run has left: its marker, where it ran, what it found, and its data sets by name, with the
-    sweep's axes as first dims of size 1."""
-
-    parameters: dict[str, Any]
-    marker: dict[str, Any]
-    machine: dict[str, Any]
-    found: dict[str, Any]
-    data: dict[str, xr.Dataset]
+HERE = Path(__file__).parent
 
 
 def collect(out: str) -> dict[str, str]:
     """Collect what is finished in a sweep's folder. Returns the names of the three files below it, by their ending. A
     run that is damaged is named and left out."""
     folder = Folder(out)
-    stored, finished, runs = folder.stored(), folder.finished(), {}
+    stored, finished, runs, tables = folder.stored(), folder.finished(), {}, []
     names = {ending: f"collected/{stored['name']}.{ending}" for ending in ("parquet", "nc", "json")}
     with tempfile.TemporaryDirectory(prefix="collect-") as aside:
         for key in stored["runs"]:
             if key in finished:
                 try:
-                    runs[key] = _read(folder, stored, key, Path(aside))
+                    runs[key] = _read(folder, key, Path(aside))
                 except (ValueError, LookupError, TypeError, OSError) as error:
                     advice = f"delete {folder.address}/runs/{key}, and the same sweep does it again"
                     print(f"left out: run {key}: {type(error).__name__}: {error}; {advice}", file=sys.stderr)
-        groups = list(dict.fromkeys(name for run in runs.values() for name in run.data))
+        groups = list(dict.fromkeys(name for run in runs.values() for name in run["groups"]))
         if not groups:
             raise ValueError(f"{out!r}: no finished run has a data set; a notebook ends with lib.records.leave_run")
         for name in groups:
-            whole = _combine(stored, [run.data[name] for run in runs.values() if name in run.data])
+            parts = {key: _part(stored, key, run["file"], name) for key, run in runs.items() if name in run["groups"]}
+            tables += [_table(stored, key, data, name) for key, data in parts.items()]
+            whole = _combine(stored, list(parts.values()))
             whole.to_netcdf(f"{aside}/all.nc", mode="a", group=name, engine="h5netcdf", encoding=packed(whole))
-        tables = [_table(stored, run, name) for run in runs.values() for name in run.data]
         pd.concat(tables, ignore_index=True).to_parquet(f"{aside}/all.parquet", compression="zstd")
-        about = json.dumps(_about(stored, runs) | {"groups": groups}, indent=1, ensure_ascii=False) + "\n"
-        Path(aside, "all.json").write_text(about, encoding="utf-8")
-        for ending, name in names.items():
-            folder.put(name, Path(aside, f"all.{ending}").read_bytes())
+        for ending in ("parquet", "nc"):
+            folder.put(names[ending], Path(aside, f"all.{ending}").read_bytes())
+        folder.put(names["json"], _about(stored, runs) | {"groups": groups})
     return names
 
 
@@ -72,24 +66,27 @@ def packed(data: xr.Dataset, level: int = 4) -> dict[str, dict]:
     return {name: how for name, values in data.data_vars.items() if values.ndim and values.dtype.kind == "f"}
 
 
-def _read(folder: Folder, stored: dict, key: str, aside: Path) -> Run:
-    parameters, marker, data = stored["runs"][key], folder.marker(key), {}
+def _read(folder: Folder, key: str, aside: Path) -> dict[str, Any]:
+    """What a finished run has left: its marker, where it ran, what it found, and a file whose groups can be read."""
+    marker, found = folder.marker(key), folder.read_json(f"runs/{key}/results/findings.json") or {}
+    run = {"marker": marker, "machine": folder.read_json(f"runs/{key}/config.json")["provenance"], "groups": []}
+    if "results/data.nc" in marker["files"]:
+        run["file"] = folder.fetch(f"runs/{key}/results/data.nc", aside)
+        with xr.open_datatree(run["file"], engine="h5netcdf") as tree:
+            run["groups"] = list(tree.load().children)
+    return run | {"found": {name: found.get(name, usual) for name, usual in (("findings", []), ("notes", {}))}}
+
+
+def _part(stored: dict, key: str, file: Path, group: str) -> xr.Dataset:
+    """A data set of a run, with the sweep's axes as its first dims of size 1."""
+    parameters = stored["runs"][key]
     row = next(k for k, row in enumerate(stored["sets"]) if all(parameters[n] == v for n, v in row.items()))
     at = {axis: [row if axis == "set" else parameters[axis]] for axis in _axes(stored)}
-    for file in sorted(name for name in marker["files"] if name.startswith("results/") and name.endswith(".nc")):
-        path = folder.fetch(f"runs/{key}/{file}", aside)
-        with h5netcdf.File(path, "r") as open_file:
-            groups = list(open_file.groups)
-        for group in groups or [None]:
-            with xr.open_dataset(path, group=group, engine="h5netcdf") as found:
-                found = found.load().drop_vars(at, errors="ignore")
-            if clash := {*at, *stored["varied"]} & {*found.dims, *found.data_vars}:
-                raise ValueError(f"{sorted(clash)} is a parameter of the sweep and a name in data set {group}")
-            numbers = {name: values.astype(float) for name, values in found.items() if values.dtype.kind in "iub"}
-            data[group or Path(file).stem] = found.assign(numbers).expand_dims(at)
-    found = folder.read_json(f"runs/{key}/results/findings.json") or {"findings": [], "notes": {}}
-    found = {"findings": found["findings"], "notes": found["notes"]}
-    return Run(parameters, marker, folder.read_json(f"runs/{key}/config.json")["provenance"], found, data)
+    data = xr.load_dataset(file, group=group, engine="h5netcdf").drop_vars(at, errors="ignore")
+    if clash := {*at, *stored["varied"]} & {*data.dims, *data.data_vars}:
+        raise ValueError(f"{sorted(clash)} is a parameter of the sweep and a name in data set {group}")
+    numbers = {name: values.astype(float) for name, values in data.items() if values.dtype.kind in "iub"}
+    return data.assign(numbers).expand_dims(at)
 
 
 def _axes(stored: dict) -> dict[str, list]:
@@ -113,16 +110,16 @@ def _combine(stored: dict, parts: list[xr.Dataset]) -> xr.Dataset:
     return whole.assign_coords(rows).assign_attrs(sweep=stored["name"], code=stored["code"])
 
 
-def _table(stored: dict, run: Run, name: str) -> pd.DataFrame:
+def _table(stored: dict, key: str, data: xr.Dataset, name: str) -> pd.DataFrame:
     """A run's numbers with the dims of a series, or of the largest variable where a data set has none; what has more
     dims (samples, matrices) or is text stays in the NetCDF file."""
-    data, axes = run.data[name], _axes(stored)
+    axes = _axes(stored)
     dims = [*axes, *(dim for dim in SERIES if dim in data.dims)]
     if len(dims) == len(axes):
         dims = max((values.dims for values in data.values()), key=len)
     kept = data[[name for name, values in data.items() if values.dtype.kind == "f" and set(values.dims) <= set(dims)]]
     frame = kept.to_dataframe(dim_order=[dim for dim in dims if dim in kept.dims]).reset_index()
-    parameters = {name: run.parameters[name] for name in stored["varied"]}
+    parameters = {name: stored["runs"][key][name] for name in stored["varied"]}
     frame = frame.drop(columns=[*axes]).assign(**parameters, dataset=name)
     return frame[[*parameters, "dataset", *frame.columns.drop([*parameters, "dataset"])]]
 
@@ -137,16 +134,17 @@ def seeds_as_runs(data: xr.Dataset) -> xr.Dataset:
     return flat.assign_coords(run=range(flat.sizes["run"])).assign(same.drop_vars("run", errors="ignore").data_vars)
 
 
-def _about(stored: dict, runs: dict[str, Run]) -> dict[str, Any]:
+def _about(stored: dict, runs: dict[str, dict]) -> dict[str, Any]:
     """What was collected: how many runs of what, where they ran (one value if all agree, else all of them), and what
     each of them found and noted."""
-    markers, every, found = [run.marker for run in runs.values()], {}, []
-    for key, run in runs.items():
-        varied = {name: run.parameters[name] for name in stored["varied"]}
-        found.append({"key": key, "parameters": varied, **run.found})
+    markers, every = [run["marker"] for run in runs.values()], {}
     for name in ("commit", "changed", "device", "cores", "python", "versions"):
-        texts = dict.fromkeys(json.dumps(run.machine[name]) for run in runs.values())
-        every[name] = [json.loads(text) for text in texts]
+        values = [run["machine"][name] for run in runs.values()]
+        every[name] = [value for k, value in enumerate(values) if value not in values[:k]]
+    found = [
+        {"key": key, "parameters": {name: stored["runs"][key][name] for name in stored["varied"]}, **run["found"]}
+        for key, run in runs.items()
+    ]
     return {
         **{name: stored[name] for name in ("name", "code", "defaults")},
         "sweep": stored["source"],
@@ -156,10 +154,74 @@ def _about(stored: dict, runs: dict[str, Run]) -> dict[str, Any]:
         "seconds": round(sum(marker["seconds"] for marker in markers), 1),
         # From the start of the first run to the end of the last: the time it took, if it was not interrupted.
         "span": round(max(m["started"] + m["seconds"] for m in markers) - min(m["started"] for m in markers), 1),
-        "date": max(run.machine["date"] for run in runs.values()),
+        "date": max(run["machine"]["date"] for run in runs.values()),
         "commit": every["commit"][-1],
         "changed": any(every["changed"]) or len(every["commit"]) > 1,
         "device": " and ".join(every["device"]),
         **{name: every[name][0] if len(every[name]) == 1 else every[name] for name in ("cores", "python", "versions")},
         "found": found,
     }
+
+
+def status(out: str) -> dict:
+    """What a sweep's folder holds: the number of runs, which are finished, failed (with the reason) and missing."""
+    folder = Folder(out)
+    stored = folder.stored()
+    keys, everything, failed = stored["runs"], folder.finished(), {}
+    finished = everything & set(keys)
+    for key in sorted(folder.failed() & set(keys)):
+        parameters = {name: keys[key][name] for name in stored["varied"]}
+        failed[key] = {"parameters": parameters, "reason": folder.read_json(f"failed/{key}/failed.json")["reason"]}
+    counts = {"runs": len(keys), "others": len(everything - finished)}
+    counts["missing"] = counts["runs"] - len(finished | set(failed))
+    return {"name": stored["name"], "finished": sorted(finished), "failed": failed, **counts}
+
+
+def report(out: str) -> str:
+    """Collect, and write `report.ipynb`, executed over that, and its outputs as `report.html`, which needs nothing
+    beside it. Returns the page's name."""
+    folder, names, found = Folder(out), collect(out), status(out)
+    with tempfile.TemporaryDirectory(prefix="report-") as place:
+        aside = Path(place)
+        files = {"arrays": folder.fetch(names["nc"], aside), "about": folder.fetch(names["json"], aside)}
+        parameters = {name: str(path) for name, path in files.items()} | {"status": found}
+        with own_kernel(aside, environment(), aside) as own:
+            settings = {"parameters": parameters, "kernel_manager_class": own, **SETTINGS}
+            done = papermill.execute_notebook(str(HERE / "report.ipynb"), f"{place}/report.ipynb", **settings)
+        folder.put("report.ipynb", (aside / "report.ipynb").read_bytes())
+    outputs = (output.get("data", {}) for cell in done.cells for output in cell.get("outputs", []))
+    body = "\n".join(data["text/html"] for data in outputs if "text/html" in data)
+    page = Template((HERE / "report.html").read_text(encoding="utf-8"))
+    folder.put("report.html", page.substitute(title=html.escape(f"Sweep {found['name']}"), body=body))
+    return "report.html"
+
+
+def record(out: str, target: Path) -> Path:
+    """Write `NAME.nc` and `NAME.json` of a finished sweep in the local folder `out` into `target`. Returns the latter's
+    path. ValueError if runs are missing: a record is of a whole sweep."""
+    folder, names = Folder(out), collect(out)
+    about = folder.read_json(names["json"])
+    if missing := about["of"] - about["runs"]:
+        raise ValueError(f"{out}: {missing} of {about['of']} runs are not finished; only a whole sweep is recorded")
+    del about["of"]
+    with tempfile.TemporaryDirectory(prefix="record-") as aside:
+        for group in about["groups"]:
+            with xr.open_dataset(folder.local / names["nc"], group=group, engine="h5netcdf") as data:
+                small = _small(data, about)
+            encoding = packed(small, 9)
+            small.to_netcdf(f"{aside}/all.nc", mode="a", group=group, engine="h5netcdf", encoding=encoding)
+        Folder(str(target)).put(f"{about['name']}.nc", Path(aside, "all.nc").read_bytes())
+    about["found"] = [run for run in about["found"] if run["findings"] or run["notes"]]
+    Folder(str(target)).put(f"{about['name']}.json", about)
+    return target / f"{about['name']}.json"
+
+
+def _small(data: xr.Dataset, about: dict[str, Any]) -> xr.Dataset:
+    """The summary of a collected data set; one without regimes, generations and runs is kept as it is."""
+    if not set(SERIES) <= set(data.dims):
+        return data.load()
+    kept = about["sweep"]["record"] if isinstance(about["sweep"].get("record"), dict) else {}
+    dims = {*SERIES, *about["axes"]}
+    data = seeds_as_runs(data[[name for name, values in data.items() if set(values.dims) <= dims]].load())
+    kept_runs, generations = kept.get("keep_runs", records.KEPT_RUNS), kept.get("generations", records.KEPT_GENERATIONS)
+    return records.summary(data, kept_runs, generations)

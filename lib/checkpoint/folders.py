@@ -105,17 +105,17 @@ def _over(name: str, own: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """A folder for this process alone, ValueError if another one has it: by a lock, which ends with its process, or
-    where the file system has none, by a file that names machine and process."""
+def alone(folder: Path, setting: str = "checkpoint") -> Iterator[None]:
+    """A folder for this process alone; ValueError if another one has it. A lock of the operating system, which ends
+    with its process; where the file system has none, a file that names machine and process."""
     with (folder / ".lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            _in_use(folder, lock.read() or "a process that has just begun")
+            _in_use(setting, folder, lock.read() or "a process that has just begun")
         except (OSError, AttributeError):
-            with _leased(folder):
+            with _leased(setting, folder):
                 yield
             return
         lock.truncate(0)
@@ -125,24 +125,28 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _leased(folder: Path) -> Iterator[None]:
+def _leased(setting: str, folder: Path) -> Iterator[None]:
     own = folder / f".lease-{HOST}-{os.getpid()}"
     try:
         own.touch(exist_ok=False)
     except FileExistsError:
-        _in_use(folder, "another call in this process")
+        _in_use(setting, folder, "another call in this process")
     try:
         for lease in set(folder.glob(".lease-*")) - {own}:
             if not _over(lease.name.removeprefix(".lease-")):
-                _in_use(folder, f"the process that {lease} names; if it has ended, delete that file")
+                _in_use(
+                    setting,
+                    folder,
+                    f"the process that {lease} names. There are no locks here: if it has ended, delete that file",
+                )
             lease.unlink(missing_ok=True)
         yield
     finally:
         own.unlink(missing_ok=True)
 
 
-def _in_use(folder: Path, holder: str) -> NoReturn:
-    refuse("checkpoint", str(folder), f"a folder that no other call is using; this one is in use by {holder}")
+def _in_use(setting: str, folder: Path, holder: str) -> NoReturn:
+    refuse(setting, str(folder), f"a folder that no other call is using; this one is in use by {holder}")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import psutil
 import yaml
 
 from lib.batch import load, plan, run
-from lib.batch.drive import Progress
 from lib.batch.folder import Folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,18 +68,21 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
+def line(*words):
+    return [sys.executable, "-m", "lib.batch", *map(str, words)]
+
+
 def command(*words, **settings):
     """Run `python -m lib.batch WORDS` and return what it did."""
-    settings = {"env": environment()} | settings
-    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=280, **settings)
+    return subprocess.run(
+        line(*words), capture_output=True, text=True, timeout=280, **{"env": environment()} | settings
+    )
 
 
 def start(*words):
     """Start `python -m lib.batch WORDS` in a process group of its own."""
-    line = [sys.executable, "-m", "lib.batch", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(line, env=environment(), start_new_session=True, **pipes)
+    return subprocess.Popen(line(*words), env=environment(), start_new_session=True, **pipes)
 
 
 def here(path, out, client, rerun_failed=False):
@@ -88,7 +90,7 @@ def here(path, out, client, rerun_failed=False):
     progress."""
     lines = []
     work = plan(load(path), str(out), rerun_failed)
-    finished, failed = run(work, client=client, progress=Progress(len(work.missing), show=lines.append))
+    finished, failed = run(work, lines.append, client)
     return finished, failed, "\n".join(lines)
 
 
@@ -126,50 +128,43 @@ def family(pid):
 
 def kernels(pid):
     """Kernels that run below a driver."""
-    found = []
-    for process in family(pid):
-        try:
-            if "ipykernel_launcher" in process.cmdline():
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
+    below = {process.pid for process in family(pid)}
+    every = psutil.process_iter(["cmdline"])
+    return [p for p in every if p.pid in below and "ipykernel_launcher" in (p.info["cmdline"] or [])]
 
 
 def gone(processes):
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def instant(task):
+def instant(place, key, configuration, _):
     """In place of `lib.batch.runner.execute`: what a run of LEAVE would, without a kernel."""
-    folder = Folder(task.folder)
+    folder = Folder(place)
     with folder.scratch() as scratch:
-        run = Path(scratch, "run")
-        (run / "results").mkdir(parents=True)
-        os.environ["LIB_RUN"] = str(run / "results")
-        exec(LEAVE, dict(task.configuration))
+        run = Folder(f"{scratch}/run")
+        os.environ["LIB_RUN"] = f"{run.local}/results"
+        exec(LEAVE, dict(configuration))
         about = dict.fromkeys(("commit", "changed", "device", "cores", "python", "versions", "date"), "")
-        (run / "config.json").write_text(json.dumps({"configuration": task.configuration, "provenance": about}))
-        (run / "run.ipynb").write_text("{}")
-        folder.publish(run, task.key, {"key": task.key, "started": time.time(), "seconds": 1.0, "cell_seconds": 1.0})
+        run.put("config.json", {"configuration": configuration, "provenance": about})
+        folder.publish(run.local, key, {"key": key, "started": time.time(), "seconds": 1.0})
 
 
-def marked(task):
+def marked(place, key, *_):
     """The least that a run can leave."""
-    folder = Folder(task.folder)
+    folder = Folder(place)
     with folder.scratch() as scratch:
-        folder.publish(Path(scratch), task.key, {"key": task.key, "started": time.time(), "seconds": 0.0})
+        folder.publish(Path(scratch), key, {"key": key, "started": time.time(), "seconds": 0.0})
 
 
-def gated(task):
+def gated(place, key, configuration, _):
     """The first run of a sweep waits for a file, the others do not."""
-    while task.configuration["x"] == 1 and not Path(task.folder, "go").exists():
-        time.sleep(0.02)
-    marked(task)
+    if configuration["x"] == 1:
+        wait_for(Path(place, "go").exists)
+    marked(place, key)
 
 
-def meeting(task):
+def meeting(place, key, *_):
     """A run that ends when another one runs beside it."""
-    Path(task.folder, f"here-{task.key}").touch()
-    wait_for(lambda: len(list(Path(task.folder).glob("here-*"))) == 2)
-    marked(task)
+    Path(place, f"here-{key}").touch()
+    wait_for(lambda: len(list(Path(place).glob("here-*"))) == 2)
+    marked(place, key)
