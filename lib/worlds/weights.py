@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,7 +13,11 @@ from lib.errors import among, refuse
 
 
 def device_of(name: str) -> torch.device:
-    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"; of several processes each has its own."""
+    """The device called "auto" (a GPU if there is one), "cpu" or "cuda"; of several processes each has its own.
+
+    On the CPU results repeat bit for bit; stacking more runs, or another device, changes the last digits and, through
+    training, more than those.
+    """
     among("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         refuse("device", name, '"auto" or "cpu": torch sees no CUDA device on this machine')
@@ -34,6 +40,22 @@ def precision(device: torch.device, name: str = "auto") -> torch.dtype:
 def normal(streams: list[np.random.Generator], shape: tuple[int, ...]) -> np.ndarray:
     """Standard normals (runs, *shape), float32; a run's numbers come from its own stream."""
     return np.stack([s.standard_normal(shape, dtype=np.float32) for s in streams])
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A model of all runs at once: its weights by name, float32 with a leading run axis."""
+
+    weights: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> Stacked:
+        """The model with these weights, on whatever device they are."""
+        return cls({name: w.detach().cpu().numpy() for name, w in tensors.items()})
+
+    def on(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """The weights as tensors on a device."""
+        return {name: torch.from_numpy(w).to(device) for name, w in self.weights.items()}
 
 
 def untied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

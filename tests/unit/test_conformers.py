@@ -14,8 +14,9 @@ from lib.regimes import Accumulate, FreshReal, Keep, RealOnly, Replace
 from lib.theory import molecules as theory
 from lib.worlds.molecules import diffusion
 from lib.worlds.molecules import truth as molecules
-from lib.worlds.molecules.conformers import ConformerModel, Conformers
+from lib.worlds.molecules.conformers import Conformers
 from lib.worlds.molecules.scores import torsion_angles
+from lib.worlds.weights import Stacked
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = Conformers(
@@ -273,7 +274,7 @@ def test_a_killed_run_goes_on_exactly(regime, tmp_path):
 
 def test_samples_that_are_not_finite_are_an_error():
     model = TINY.fit(real_part(TINY, 1, 20), stream(1)).model
-    broken = ConformerModel(model.weights | {"out": model.weights["out"] * np.float32(np.nan)})
+    broken = Stacked(model.weights | {"out": model.weights["out"] * np.float32(np.nan)})
     with pytest.raises(FloatingPointError, match="rate below 0.02"):
         TINY.sample(broken, 5, None, stream(1))
 

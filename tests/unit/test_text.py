@@ -291,7 +291,7 @@ def test_a_tokenizer_has_not_seen_what_is_held_out(tmp_path, kind, size):
     found = text(file(tmp_path, "\n".join(ARTICLES)))
     other = dataclasses.replace(found, validation=("Zyzzyva zyzzyva!",) * 9, test=("Quixotic zephyrs?",) * 9)
     trained_on = dataclasses.replace(found, train=("Zyzzyva zyzzyva zyzzyva!", *found.train[60:]))
-    first, held_out, train = (module._corpus(t, kind, size, 4).tokenizer.digest for t in (found, other, trained_on))
+    first, held_out, train = (module._tokenizer(t, kind, size).digest for t in (found, other, trained_on))
     assert first == held_out != train
 
 

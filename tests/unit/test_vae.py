@@ -14,7 +14,8 @@ from lib.regimes import Accumulate, FreshReal, RealOnly, Replace
 from lib.worlds.images import networks as module
 from lib.worlds.images.data import digits
 from lib.worlds.images.scores import entropy, frechet, judge, moments
-from lib.worlds.images.vae import VAE, VAEModel
+from lib.worlds.images.vae import VAE
+from lib.worlds.weights import Stacked
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = VAE(latent=3, hidden=12, steps=30, batch=16, score_samples=60, score_draws=2, shown=4, device="cpu")
@@ -36,13 +37,11 @@ def constant_model(world, runs, log_variance):
     """Every weight 0: the posterior is the prior, and the decoder says ½ at every pixel."""
     weights = {k: np.zeros_like(v) for k, v in world.initial([stream(9, r) for r in range(runs)], 64).items()}
     weights["log_variance"] += np.float32(log_variance)
-    return VAEModel(weights)
+    return Stacked(weights)
 
 
-@pytest.mark.parametrize("likelihood", ["pixel", "scalar"])
-def test_negative_elbo_is_exact_without_weights(likelihood):
-    world = dataclasses.replace(TINY, likelihood=likelihood)
-    model = constant_model(world, 2, log_variance=-1.0)
+def test_negative_elbo_is_exact_without_weights():
+    model = constant_model(TINY, 2, log_variance=-1.0)
     x = torch.from_numpy(stream(1).random((2, 5, 64), dtype=np.float32))
     found = module.negative_elbo(tensors(model), x, torch.zeros(2, 5, 3))
     density = torch.distributions.Normal(0.5, math.exp(-0.5))
@@ -52,7 +51,7 @@ def test_negative_elbo_is_exact_without_weights(likelihood):
 def test_negative_elbo_of_a_linear_model_is_the_likelihood_at_the_true_posterior():
     # One latent moves the logit of one pixel by a small amount, where the sigmoid is a line: m = ½ + a·z, a = slope/4.
     # Then x is Gaussian, its posterior is known, and with that posterior the mean of −ELBO is −ln p(x) exactly.
-    world = VAE(latent=1, hidden=2, device="cpu", likelihood="scalar")
+    world = VAE(latent=1, hidden=2, device="cpu")
     log_variance, a = -6.0, 0.02
     model = constant_model(world, 1, log_variance)
     w = model.weights

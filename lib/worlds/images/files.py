@@ -1,6 +1,6 @@
 """Larger image sets: idx files in a folder, MNIST and Fashion-MNIST from OpenML, CelebA through torchvision.
 
-Nothing here runs unless a data set is asked for by name. MNIST: LeCun et al. (1998); Fashion-MNIST: Xiao, Rasul and
+MNIST: LeCun et al. (1998); Fashion-MNIST: Xiao, Rasul and
 Vollgraf (2017); CelebA: Liu et al. (2015).
 """
 
@@ -180,8 +180,7 @@ def openml(name: str) -> Images:
 def celeba(attribute: str, folder: str | Path = "~/.cache/celeba") -> Images:
     """Faces of CelebA with one attribute as their label: class 0 without it, class 1 with it.
 
-    Grey and 32×32, where Gerstgrasser et al. (2024) have colour: the question here is which faces fade, not how they
-    look. The first 50 000 images of the training part and 10 000 of the test part.
+    Grey and 32×32. The first 50 000 images of the training part and 10 000 of the test part.
     """
     name = f"celeba:{attribute}"
     try:

@@ -25,21 +25,17 @@ Weights = dict[str, torch.Tensor]
 
 
 def initial(
-    streams: list[np.random.Generator], *, pixels: int, latent: int, hidden: int, channels: int = 0, noises: int = 0
+    streams: list[np.random.Generator], *, pixels: int, latent: int, hidden: int, channels: int = 0, noisy: bool = False
 ) -> dict[str, np.ndarray]:
     """Weights to start from, one run per stream: normal with variance 1 / inputs of a unit, biases 0.
 
     `channels` is the number of feature maps of the outer convolutions, twice that for the inner ones; 0 makes the model
-    dense. `noises` is the number of learned noise variances, 0 for a Bernoulli likelihood.
+    dense. `noisy`: with a noise variance for each pixel, else the likelihood is Bernoulli.
     """
     side = math.isqrt(pixels)
     outer = 2 * channels * (side >> HALVINGS) ** 2 if channels else pixels
-    layers = {
-        "encoder": (outer, hidden),
-        "posterior": (hidden, 2 * latent),
-        "decoder": (latent, hidden),
-        "mean": (hidden, outer),
-    }
+    layers = {"encoder": (outer, hidden), "posterior": (hidden, 2 * latent)}
+    layers |= {"decoder": (latent, hidden), "mean": (hidden, outer)}
     weights = {}
     for name, shape in layers.items():
         weights[name] = normal(streams, shape) / np.float32(math.sqrt(shape[0]))
@@ -54,8 +50,8 @@ def initial(
             scale = np.float32(math.sqrt(inputs * KERNEL**2 / STRIDE**2))
             weights[name] = normal(streams, (inputs, outputs, KERNEL, KERNEL)) / scale
             weights[f"{name}_bias"] = np.zeros((len(streams), 1, outputs), dtype=np.float32)
-    if noises:
-        weights["log_variance"] = np.full((len(streams), 1, noises), START_LOG_VARIANCE, dtype=np.float32)
+    if noisy:
+        weights["log_variance"] = np.full((len(streams), 1, pixels), START_LOG_VARIANCE, dtype=np.float32)
     return weights
 
 
@@ -73,7 +69,7 @@ def negative_elbo(weights: Weights, x: torch.Tensor, noise: torch.Tensor) -> tor
         return loss + divergence(mean, log_variance)
     residual = x - decoded(weights, latent)
     spread = weights["log_variance"]
-    constant = (spread + math.log(2 * math.pi)).expand(-1, -1, x.shape[2]).sum(dim=2)
+    constant = (spread + math.log(2 * math.pi)).sum(dim=2)
     return 0.5 * ((residual.square() * (-spread).exp()).sum(dim=2) + constant) + divergence(mean, log_variance)
 
 

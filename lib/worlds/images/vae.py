@@ -13,20 +13,13 @@ from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.images.data import Images, images
-from lib.worlds.images.networks import HALVINGS, Weights, decoded, initial, negative_elbo, optimiser
+from lib.worlds.images.networks import HALVINGS, decoded, initial, negative_elbo, optimiser
 from lib.worlds.images.scores import entropy, judge
-from lib.worlds.weights import device_of, normal
+from lib.worlds.weights import Stacked, device_of, normal
 
 CHUNK = 256  # optimiser steps whose random numbers are drawn at once: a few megabytes
-NOISE_RATE = 10  # the log-variance has a long way to go and only one coordinate: it learns faster by this factor
+NOISE_RATE = 10  # the log-variance has a long way to go: it learns faster by this factor
 AT_ONCE = 2**23  # pixels of all runs that a network reads or makes in one go: a few hundred megabytes of feature maps
-
-
-@dataclass(frozen=True)
-class VAEModel:
-    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.images.networks`."""
-
-    weights: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,16 +28,12 @@ class VAE(World):
 
     A decoder with sigmoid output m(z) in [0, 1], z ~ N(0, I), and a likelihood: Gaussian, x | z ~ N(m(z), s²) with a
     noise s² that is learned, or Bernoulli, x | z ∈ {0, 1} with probabilities m(z). Samples are draws from the model,
-    *including* the noise; m(z) alone is another model with too little variance, which loses diversity at every
-    generation for a reason that is not in the data (`sampling="mean"`, to see it). Samples are not clipped to [0, 1]:
-    clipped ones would no longer have the law that was fitted.
+    *including* the noise, and are not clipped to [0, 1]; m(z) alone has too little variance (`sampling="mean"`).
 
     Grey levels are dequantised for the Gaussian likelihood: a real image comes with uniform noise of one level's width.
-    Without it some pixels are constant (the corners of the digits) and a likelihood with a variance per pixel has no
-    upper bound; with it the variance needs no floor, and a density bounds the probability of a discrete image, which
-    `test_nelbo` reports. For the Bernoulli likelihood real grey levels are probabilities of white, and are not
-    binarised: the loss is the mean over random binarisations. Its samples are binary, so from generation 2 on the
-    training sets are.
+    Without it some pixels are constant and the likelihood has no upper bound; with it a density bounds the probability
+    of a discrete image, which `test_nelbo` reports. For the Bernoulli likelihood real grey levels are probabilities of
+    white, and the loss is the mean over random binarisations. Its samples are binary.
 
     Parameters
     ----------
@@ -56,24 +45,20 @@ class VAE(World):
     channels : feature maps of the outer convolutions, half as many as of the inner ones; for the convolutional network
         only.
     steps : optimiser steps of a fit, the same for every training set whatever its size: matched compute.
-    epochs : if given, passes over the training set instead, so that steps grow with the data, as they do in the setting
-        of Gerstgrasser et al. (2024); a fit takes epochs × size / batch steps, rounded, at least 1.
+    epochs : if given, passes over the training set instead, as Gerstgrasser et al. (2024) have it; a fit takes epochs ×
+        size / batch steps, rounded, at least 1.
     batch : examples per step and run, drawn uniformly with replacement, so that any set size will do.
     rate : initial learning rate of Adam; it falls linearly to 0.
-    likelihood : "pixel", Gaussian with one s² for each pixel; "scalar", with one for the image; "bernoulli".
+    likelihood : "pixel", Gaussian with one s² for each pixel, or "bernoulli".
     sampling : "model", draws from the model, or "mean", m(z) without the model's noise. Under the Gaussian likelihood
         such images are dequantised as real ones are, or the fitted noise would have no lower bound.
     score_samples : samples per run that are scored.
     score_draws : draws of dequantisation and latent noise per test image in `test_nelbo`.
     shown : how many of the scored samples the extra `samples` returns.
-    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
-        or another device, changes the last digits and, through training, more than those.
+    device : see `lib.worlds.weights.device_of`.
 
-    Defaults were chosen on 200 images held out of the training part, with four runs fitted to the other 1000, by the
-    bound of `test_nelbo` there, in nats: 125.4 as they are; 127.9, 125.8 for 500, 2000 steps; 127.5, 125.3 for 64, 256
-    hidden units; 129.4, 124.5 for 4, 16 latents; 150.3 for the scalar likelihood. A decoder without the sigmoid lost 3
-    nats and doubled the Fréchet distance; weight decay gained nothing. Smaller sets overfit sooner: for 120 images 200
-    steps reached 147 nats and 400 steps 180.
+    Defaults were chosen by the bound of `test_nelbo` on 200 images held out of the training part, with four runs fitted
+    to the other 1000. Smaller sets overfit sooner: for 120 images 200 steps reached 147 nats and 400 steps 180.
 
     Scores
     ------
@@ -131,7 +116,7 @@ class VAE(World):
             self._set(**{name: whole(name, getattr(self, name), 1)})
         self._set(score_samples=whole("score_samples", self.score_samples, max(2, self.shown)))
         self._set(rate=number("rate", self.rate, above=0))
-        among("likelihood", self.likelihood, ("scalar", "pixel", "bernoulli"))
+        among("likelihood", self.likelihood, ("pixel", "bernoulli"))
         among("sampling", self.sampling, ("model", "mean"))
         _ = self._device  # refuses one that is not there
 
@@ -160,8 +145,8 @@ class VAE(World):
     def real(self, runs, size, rng, used):
         """Each run gets the training part in an order of its own and takes the next `size` images from it, dequantised.
 
-        Runs share the images and differ in which they hold: with n near the size of the training part their real data
-        are nearly the same, and the spread over runs is that of training and sampling.
+        With n near the size of the training part runs have nearly the same real data, and the spread over runs is that
+        of training and sampling.
         """
         train = self._images.train
         if used + size > len(train):
@@ -184,7 +169,8 @@ class VAE(World):
         steps = self.steps if self.epochs is None else max(1, round(self.epochs * size / self.batch))
         # Initial weights, minibatches and latent noise have streams of their own in every run.
         starts, picks, noises = zip(*(r.spawn(3) for r in rng.spawn(runs)), strict=True)
-        weights = {name: w.requires_grad_() for name, w in self._tensors(self.initial(starts, flat.shape[1])).items()}
+        begun = Stacked(self.initial(starts, flat.shape[1])).on(flat.device)
+        weights = {name: w.requires_grad_() for name, w in begun.items()}
         adam = optimiser(weights, NOISE_RATE)
         offsets = size * np.arange(runs)[:, None, None]
         for first in range(0, steps, CHUNK):
@@ -201,20 +187,17 @@ class VAE(World):
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
-        return Fit(VAEModel({name: w.detach().cpu().numpy() for name, w in weights.items()}), steps, steps * self.batch)
+        return Fit(Stacked.of(weights), steps, steps * self.batch)
 
     def initial(self, streams: list[np.random.Generator], pixels: int) -> dict[str, np.ndarray]:
-        """Weights to start from, one run per stream, see `lib.worlds.images.networks.initial`."""
+        """Weights to start from, see `lib.worlds.images.networks.initial`."""
         channels = self.channels if self.network == "convolutional" else 0
-        noises = {"pixel": pixels, "scalar": 1, "bernoulli": 0}[self.likelihood]
-        return initial(streams, pixels=pixels, latent=self.latent, hidden=self.hidden, channels=channels, noises=noises)
-
-    def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
-        return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
+        sizes = {"pixels": pixels, "latent": self.latent, "hidden": self.hidden, "channels": channels}
+        return initial(streams, **sizes, noisy=self.likelihood == "pixel")
 
     @torch.no_grad()
     def sample(self, model, size, inputs, rng):
-        weights = self._tensors(model.weights)
+        weights = model.on(self._device)
         latents, noises = zip(*(r.spawn(2) for r in rng.spawn(len(weights["mean"]))), strict=True)
         shape = (len(latents), size, *self._images.shape)
         latent = torch.from_numpy(normal(latents, (size, self.latent))).to(self._device)
@@ -242,9 +225,9 @@ class VAE(World):
         return {name: out[name] for name in names}
 
     @torch.no_grad()
-    def _test_nelbo(self, model: VAEModel, rng: np.random.Generator) -> np.ndarray:
+    def _test_nelbo(self, model: Stacked, rng: np.random.Generator) -> np.ndarray:
         """Shape (runs,). Every draw has its own dequantisation and its own latent noise; they are averaged over."""
-        weights = self._tensors(model.weights)
+        weights = model.on(self._device)
         test = self._images.test
         streams = rng.spawn(len(weights["mean"]))
         values = np.broadcast_to(test, (len(streams), *test.shape))
@@ -279,18 +262,10 @@ def paper_vae(**changes) -> VAE:
     `PAPER_GENERATIONS` generations.
 
     The width of the network, the way samples are drawn and the falling learning rate are ours. `changes` are settings
-    to have otherwise, for example `sampling="mean"` or `data="fashion-mnist"`.
+    to have otherwise.
     """
-    settings = {
-        "data": "mnist",
-        "likelihood": "bernoulli",
-        "latent": 20,
-        "hidden": 400,
-        "epochs": 30,
-        "batch": 256,
-        "rate": 1e-3,
-    }
-    return VAE(**(settings | {"score_draws": 1} | changes))
+    settings = {"data": "mnist", "likelihood": "bernoulli", "latent": 20, "hidden": 400, "score_draws": 1}
+    return VAE(**(settings | {"epochs": 30, "batch": 256, "rate": 1e-3} | changes))
 
 
 PAPER_GENERATIONS = 5

@@ -160,12 +160,13 @@ class Language(World):
             ).values
             nats = -self.log_probabilities(model if first is None else first, tokens)
             frequencies = judged.counts(tokens, self.corpus.tokenizer.size)
+            real = judged.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]
             out |= {
                 "generated_perplexity": np.exp(nats.mean(axis=(1, 2), dtype=float)),
                 "generated_perplexities": np.exp(nats.mean(axis=2, dtype=float)),
                 "distinct_2": judged.distinct(tokens, 2),
                 "repetition_rate": judged.repetition_rate(tokens),
-                "vocabulary_coverage": judged.vocabulary_coverage(tokens, self._frequencies),
+                "vocabulary_coverage": judged.vocabulary_coverage(tokens, real),
                 "zipf_exponent": judged.zipf_exponent(frequencies, RARE),
                 "samples": tokens[:, : self.shown],
             }
@@ -180,7 +181,3 @@ class Language(World):
 
     def sources(self):
         return self.corpus.text.digest, self.corpus.tokenizer.digest
-
-    @property
-    def _frequencies(self) -> np.ndarray:
-        return judged.counts(self.corpus.train[None], self.corpus.tokenizer.size)[0]

@@ -67,8 +67,7 @@ class Corpus:
 
         With "bpe" this is the length of a lossless code, and does not depend on the vocabulary. With "words" it codes
         the lower-cased words with a blank after each: an unknown word costs what the model takes for `<unk>` and 8 bits
-        for every byte of its spelling and blank, so that a small vocabulary is no advantage. That cost is the same for
-        every model. End-of-text tokens are paid for and add no bytes.
+        for every byte of its spelling and blank. End-of-text tokens are paid for and add no bytes.
         """
         blocks = nats.shape[-2]
         lengths = self.lengths[:blocks, 1:]
@@ -104,24 +103,15 @@ def text(name: str) -> Text:
 
 def corpus(name: str, tokenizer: str, vocabulary: int | str | None, block: int) -> Corpus:
     """The text of that name in blocks of `block` tokens, with a tokenizer of `vocabulary` entries trained on its
-    training part; made once.
-
-    Parameters
-    ----------
-    name : see `text`.
-    tokenizer, vocabulary : see `lib.worlds.language.tokenizer.learned`.
-    block : tokens in a block, at least 2; each part must fill at least one.
-    """
-    return _corpus(text(name), tokenizer, vocabulary, whole("block", block, 2))
+    training part; made once. See `text` and `lib.worlds.language.tokenizer.learned`; a block has at least 2 tokens, and
+    each part must fill one."""
+    content, block = text(name), whole("block", block, 2)
+    return corpus_with(content, _tokenizer(content, tokenizer, vocabulary), block)
 
 
 @cache
 def _tokenizer(content: Text, kind: str, vocabulary: int | str | None) -> Tokenizer:
     return learned(kind, content.train, vocabulary)
-
-
-def _corpus(content: Text, kind: str, vocabulary: int | str | None, block: int) -> Corpus:
-    return corpus_with(content, _tokenizer(content, kind, vocabulary), block)
 
 
 @cache

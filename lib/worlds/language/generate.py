@@ -9,44 +9,22 @@ from lib.worlds.language.decoder import EPSILON, ROTARY_BASE, Decoder
 
 
 def exported(network: Decoder) -> torch.nn.Module:
-    """The same model in transformers: `GPT2LMHeadModel`, or `MistralForCausalLM`, which is LLaMA's arithmetic with
-    attention to the last `context` positions only. Logits agree up to rounding."""
+    """A llama-like decoder in transformers: `MistralForCausalLM`, which is LLaMA's arithmetic with attention to
+    the last `context` positions only. Logits agree up to rounding."""
     import transformers
 
-    shape, weights = network.shape, network.state_dict()
-    common = {"vocab_size": shape.vocabulary, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    if shape.family == "gpt2":
-        config = transformers.GPT2Config(
-            n_positions=shape.context, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads,
-            n_inner=shape.hidden, layer_norm_epsilon=EPSILON, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **common,
-        )  # fmt: skip
-        model, names = transformers.GPT2LMHeadModel, _gpt2(weights, shape)
-    else:
-        config = transformers.MistralConfig(
-            hidden_size=shape.width, intermediate_size=shape.hidden, num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads, num_key_value_heads=shape.heads, rms_norm_eps=EPSILON,
-            rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE}, sliding_window=shape.context,
-            max_position_embeddings=4 * shape.context, tie_word_embeddings=True, **common,
-        )  # fmt: skip
-        model, names = transformers.MistralForCausalLM, _llama(weights, shape)
-    made = model(config)
-    made.load_state_dict(names, strict=False)
+    shape = network.shape
+    config = transformers.MistralConfig(
+        vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.hidden,
+        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.heads,
+        rms_norm_eps=EPSILON, rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE},
+        sliding_window=shape.context, max_position_embeddings=4 * shape.context, tie_word_embeddings=True,
+        bos_token_id=None, eos_token_id=None, pad_token_id=None,
+    )  # fmt: skip
+    made = transformers.MistralForCausalLM(config)
+    made.load_state_dict(_llama(network.state_dict(), shape), strict=False)
     made.tie_weights()
     return made.to(next(network.parameters()).device).eval()
-
-
-def _gpt2(weights, shape):
-    out = {"transformer.wte.weight": weights["embedding.weight"], "transformer.wpe.weight": weights["positions.weight"]}
-    out |= {f"transformer.ln_f.{kind}": weights[f"norm.{kind}"] for kind in ("weight", "bias")}
-    places = {"attention_norm": "ln_1", "qkv": "attn.c_attn", "attention_out": "attn.c_proj", "hidden_norm": "ln_2"}
-    places |= {"hidden": "mlp.c_fc", "hidden_out": "mlp.c_proj"}
-    for layer in range(shape.layers):
-        for ours, theirs in places.items():
-            for kind in ("weight", "bias"):
-                value = weights[f"blocks.{layer}.{ours}.{kind}"]
-                # GPT-2's layers are written as a product from the right.
-                out[f"transformer.h.{layer}.{theirs}.{kind}"] = value.T.contiguous() if value.ndim == 2 else value
-    return out
 
 
 def _llama(weights, shape):
@@ -72,7 +50,6 @@ def _halves(rows, shape):
     return rows.view(shape.heads, -1, 2, shape.width).transpose(1, 2).reshape(shape.width, shape.width)
 
 
-@torch.no_grad()
 def beam_search(
     model: torch.nn.Module,
     prompts: np.ndarray,
@@ -87,7 +64,6 @@ def beam_search(
     return _continued(model, prompts, new, dtype, beams, settings)
 
 
-@torch.no_grad()
 def sampled(
     model: torch.nn.Module,
     prompts: np.ndarray,
@@ -110,6 +86,7 @@ def sampled(
         return _continued(model, prompts, new, dtype, 1, settings | {"num_beams": 1})
 
 
+@torch.no_grad()
 def _continued(model, prompts, new, dtype, beams, settings):
     device = next(model.parameters()).device
     # Of every sequence keys, values and logits are held at once.
@@ -118,14 +95,7 @@ def _continued(model, prompts, new, dtype, beams, settings):
     for k in range(0, len(prompts), rows):
         given = torch.from_numpy(np.array(prompts[k : k + rows])).to(device).long()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            found = model.generate(
-                given,
-                attention_mask=torch.ones_like(given),
-                max_new_tokens=new,
-                min_new_tokens=new,
-                eos_token_id=None,
-                pad_token_id=0,
-                **settings,
-            )
+            lengths = {"max_new_tokens": new, "min_new_tokens": new, "eos_token_id": None, "pad_token_id": 0}
+            found = model.generate(given, attention_mask=torch.ones_like(given), **lengths, **settings)
         out.append(found[:, given.shape[1] :].cpu().numpy())
     return np.concatenate(out).astype(np.int32)

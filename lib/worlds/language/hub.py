@@ -102,8 +102,7 @@ def _folder(name: str, folder: Path, files: tuple) -> Model:
     try:
         found = _read(folder, local_files_only=True, **options)
     except Exception as error:  # what the library raises differs with what is wrong and from version to version
-        problem = str(error).strip().splitlines()[:1]
-        problem = f"{type(error).__name__}: {problem}"
+        problem = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
         refuse("model", name, f"a folder from which transformers reads a causal model ({problem})")
     return _checked(name, *found)
 

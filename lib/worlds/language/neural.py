@@ -37,9 +37,6 @@ class NeuralModel:
         return len(self.networks)
 
 
-ZERO_SHOT = ("test_perplexity", "bits_per_byte", "next_entropy")
-
-
 @dataclass(frozen=True)
 class Neural(Language):
     """What worlds of networks share: fitting run by run, scoring, and storing weights.
@@ -110,7 +107,8 @@ class Neural(Language):
     def zero_shot(self) -> dict[str, float]:
         """The scores on the real test part that need no sampling, before any fine-tuning."""
         untouched = NeuralModel((self.before(),), np.zeros((1, self.corpus.tokenizer.size), dtype=int))
-        return {name: float(values[0]) for name, values in self.score(untouched, None, ZERO_SHOT).items()}
+        found = self.score(untouched, None, ("test_perplexity", "bits_per_byte", "next_entropy"))
+        return {name: float(values[0]) for name, values in found.items()}
 
     def device_line(self) -> str:
         """Device and number format in words, and why."""
@@ -189,7 +187,8 @@ class Neural(Language):
     def _log_p(self, network, blocks, entropy=False):
         """ln P of the predicted tokens and, if asked for, the entropies at their places: each (count, block − 1)."""
         device, dtype = self.place()
-        rows = max(4, _chunk(device) // (blocks.shape[1] * self.corpus.tokenizer.size))
+        held = CHUNK if device.type == "cpu" else 2**27
+        rows = max(4, held // (blocks.shape[1] * self.corpus.tokenizer.size))
         found, spread = [], []
         for part in torch.from_numpy(np.array(blocks)).split(rows):
             part = part.to(device).long()
@@ -211,7 +210,3 @@ class Neural(Language):
 
     def _written(self, network, given, starts, size, rng):
         raise NotImplementedError
-
-
-def _chunk(device: torch.device) -> int:
-    return CHUNK if device.type == "cpu" else 2**27

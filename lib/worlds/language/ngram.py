@@ -37,13 +37,8 @@ class NGram(Language):
 
     The other parameters, scores and extras are those of `Language`. Prompts are seen as far back as order − 1 tokens.
 
-    Defaults were chosen by perplexity on the validation part of the embedded text. Fitted to 640 blocks of 64 words
-    (mean of 10 runs), order 1, 2, 3, 4: 675, 456, 445, 444 with Kneser–Ney and 689, 537, 611, 649 with Witten–Bell; to
-    all 6396 blocks, order 2 and 3: 300 and 278, 330 and 366. A fourth token gains nothing here.
-
-    With 10 runs of all 6396 blocks (4 million tokens) a generation takes about 4 seconds of one core: 1 to fit, 2 to
-    write as many blocks, 1 for all scores. Fitting holds about 120 bytes for each training token of the runs held at
-    once.
+    Defaults were chosen by perplexity on the validation part of the embedded text; a fourth token gains nothing there.
+    Fitting holds about 120 bytes for each training token of the runs held at once.
     """
 
     tokenizer: str = "words"

@@ -29,8 +29,7 @@ class Pretrained(Neural):
     first token is drawn from those that begin the blocks of the training set. Dropout is what the model's configuration
     says.
 
-    The weights of every run are kept in the memory of the CPU, in float32: half a gigabyte a run for the paper's 125
-    million parameters, which take a GPU to be trained.
+    The weights of every run are kept in the memory of the CPU, in float32: half a gigabyte a run for the paper's.
 
     Parameters
     ----------

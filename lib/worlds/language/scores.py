@@ -60,11 +60,9 @@ def zipf_exponent(frequencies: np.ndarray, least: int = 5) -> np.ndarray:
     If frequencies fall with the rank like r^(−s), the share of words that occur f times falls like f^(−a), a = 1 + 1/s.
     a is the maximum-likelihood exponent of the discrete power law p(f) = f^(−a) / ζ(a, least) over the words with f ≥
     least (Clauset, Shalizi and Newman 2009, "Power-law distributions in empirical data", Section 3.1). No word is
-    ranked, so no bias comes from ranking by the same counts. s is near 1 for real text; a steeper fall, fewer rare
-    words for each frequent one, makes it larger, and 0 means that every word occurs `least` times. Words that occur
-    less often are left out: of tokens drawn from Zipf's law with s = 1, 6 000 to 400 000 of them, the estimate is 0.92
-    to 0.94 with `least` = 5, but 0.6 to 1.4 with 1, since whether a rare word occurs once, twice or never is chance and
-    no property of its law.
+    ranked, so no bias comes from ranking by the same counts. s is near 1 for real text; a steeper fall makes it
+    larger, and 0 means that every word occurs `least` times. Words that occur less often are left out, since whether a
+    rare word occurs once, twice or never is chance and no property of its law.
 
     The standard error of a is 1 / √(words · variance of ln f under the law), and that of s is s² times it. A run
     without a word that occurs so often has no exponent: nan.

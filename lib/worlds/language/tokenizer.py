@@ -16,7 +16,6 @@ from lib.errors import among, refuse, whole
 
 END = "<|endoftext|>"
 UNKNOWN = "<unk>"
-KINDS = ("bpe", "words")
 BYTES = 256
 AUTO = "auto"
 USUAL = {"bpe": 512, "words": 16000}  # entries of a vocabulary that follows the text, where it has as many
@@ -34,9 +33,9 @@ class Tokenizer:
 
     - "bpe": byte-level byte-pair encoding (Sennrich et al. 2016, over bytes as in Radford et al. 2019). Every text is
       encoded without loss.
-    - "words": words, numbers and punctuation marks, all *lower-cased*: of the 0.4 million words of the embedded text
-      every sixth is capitalised, and a model that counts words would see "The" and "the" as unrelated. What the
-      training part does not hold becomes `<unk>`, whose id is `unknown`; white space is forgotten. Both are lost.
+    - "words": words, numbers and punctuation marks, all *lower-cased*, or a model that counts words would see "The" and
+      "the" as unrelated. What the training part does not hold becomes `<unk>`, whose id is `unknown`; white space is
+      forgotten.
     - "own": the tokenizer that came with a model. `size` counts the rows of the model's embedding: ids that belong to
       no token decode to nothing.
 
@@ -105,7 +104,7 @@ def learned(kind: str, articles: tuple[str, ...], vocabulary: int | str | None) 
 
     Refused: an unknown kind, too small a vocabulary, or one that these articles cannot fill.
     """
-    among("tokenizer", kind, KINDS)
+    among("tokenizer", kind, ("bpe", "words"))
     return _words(articles, vocabulary) if kind == "words" else _byte_pairs(articles, vocabulary)
 
 
@@ -139,11 +138,9 @@ def _byte_pairs(articles: tuple[str, ...], vocabulary: int | str | None) -> Toke
     stored = tokenizers.Tokenizer(models.BPE())
     stored.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     stored.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=most - 1,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=[],
-        show_progress=False,
+        vocab_size=most - 1, initial_alphabet=alphabet, special_tokens=[], show_progress=False
     )
     stored.train_from_iterator(articles, trainer)
     size = 1 + stored.get_vocab_size()

@@ -14,30 +14,14 @@ from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.molecules import scores as judged
 from lib.worlds.molecules import truth
-from lib.worlds.molecules.diffusion import (
-    FIXED,
-    Weights,
-    denoised,
-    denoising_errors,
-    followed,
-    initial,
-    training_levels,
-)
-from lib.worlds.weights import device_of, normal
+from lib.worlds.molecules.diffusion import FIXED, MEAN_LEVEL, SD_LEVEL, denoised, denoising_errors, followed, initial
+from lib.worlds.weights import Stacked, device_of, normal
 
 CHUNK = 64  # optimiser steps whose random numbers are drawn at once: a few megabytes
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
 TEST_LEVELS = np.geomspace(0.03, 3.0, 8)  # at which the denoising error is taken
 USUAL = 500  # true conformers whose median energy the samples' is compared with
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the energies, in `energy_quantiles`
-
-
-@dataclass(frozen=True)
-class ConformerModel:
-    """The weights of every run by name, float32 with a leading run axis; see `lib.worlds.molecules.diffusion.initial`
-    for names and shapes."""
-
-    weights: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -53,15 +37,10 @@ class Conformers(World):
 
     so that translating, rotating or reflecting the noisy atoms does the same to the clean ones. Nothing is lost by it:
     the score of any density that does not change under these has this form, by the chain rule, and the best denoiser
-    follows from the score. Atoms are told apart by their place in the distance vector, since the model knows one
-    molecule only.
+    follows from the score.
 
-    Hydrogens are left out. Those of one carbon can change places, so that a model of labelled atoms would have to learn
-    every labelling: for butane 14 atoms gave worse shapes than 4, at several times the cost. Scores that need hydrogens
-    place them.
-
-    Molecules are not stacked with each other: they differ in the number of atoms, and padding would cost more than it
-    saves.
+    Hydrogens are left out: those of one carbon can change places, and a model would have to learn every labelling.
+    Scores that need hydrogens place them.
 
     Parameters
     ----------
@@ -75,8 +54,7 @@ class Conformers(World):
     score_samples : samples per run that are scored; `energies` of them also by energy, and twice as many as
         `references` also by alignment with so many true conformers.
     shown : how many of the scored samples the extra `conformers` returns.
-    device : "auto" (a GPU if there is one), "cpu" or "cuda". On the CPU results repeat bit for bit; stacking more runs,
-        or another device, changes the last digits and, through training, more than those.
+    device : see `lib.worlds.weights.device_of`.
 
     Scores
     ------
@@ -120,11 +98,8 @@ class Conformers(World):
         "energy_excess": Score("fidelity", "more", "median energy above that of the truth", "kcal/mol"),
         "valid_share": Score("fidelity", "less", "share of samples with valid geometry"),
     }
-    extras = {
-        "torsion_shares": ("torsion", "bin"),
-        "energy_quantiles": ("quantile",),
-        "conformers": ("conformer", "atom", "axis"),
-    }
+    extras = {"torsion_shares": ("torsion", "bin"), "energy_quantiles": ("quantile",)}
+    extras |= {"conformers": ("conformer", "atom", "axis")}
     trained = True
 
     def __post_init__(self):
@@ -163,7 +138,7 @@ class Conformers(World):
     def real(self, runs, size, rng, used):
         """Each run gets the corpus in an order of its own and takes the next `size` conformers from it.
 
-        Runs share the corpus and differ in which of it they hold; the corpus should be several times what a run uses.
+        Runs share the corpus; it should be several times what a run uses.
         """
         train = self._truth.train
         if used + size > len(train):
@@ -174,7 +149,7 @@ class Conformers(World):
         rows = merged(train).values
         runs, size = rows.shape[:2]
         starts, picks, levels, noises = zip(*(r.spawn(4) for r in rng.spawn(runs)), strict=True)
-        weights = self._tensors(initial(starts, rows, self.hidden, self.blocks))
+        weights = Stacked(initial(starts, rows, self.hidden, self.blocks)).on(self._device)
         trained = [w.requires_grad_() for name, w in weights.items() if name not in FIXED]
         optimiser = torch.optim.Adam(trained, lr=self.rate, fused=True)
         clean = torch.from_numpy(rows.swapaxes(2, 3).copy()).to(self._device) / weights["scale"]
@@ -183,7 +158,7 @@ class Conformers(World):
         for first in range(0, self.steps, CHUNK):
             count = min(CHUNK, self.steps - first)
             index = np.stack([s.integers(size, size=(count, self.batch)) for s in picks]) + offsets
-            level = training_levels(normal(levels, (count, self.batch)))
+            level = np.exp(MEAN_LEVEL + SD_LEVEL * normal(levels, (count, self.batch)))
             noise = normal(noises, (count, self.batch, *clean.shape[1:]))
             index, level, noise = (torch.from_numpy(a).to(clean.device) for a in (index, level, noise))
             for step in range(count):
@@ -195,15 +170,11 @@ class Conformers(World):
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-        model = ConformerModel({name: w.detach().cpu().numpy() for name, w in weights.items()})
-        return Fit(model, self.steps, self.steps * self.batch)
-
-    def _tensors(self, weights: dict[str, np.ndarray]) -> Weights:
-        return {name: torch.from_numpy(w).to(self._device) for name, w in weights.items()}
+        return Fit(Stacked.of(weights), self.steps, self.steps * self.batch)
 
     @torch.no_grad()
     def sample(self, model, size, inputs, rng):
-        weights = self._tensors(model.weights)
+        weights = model.on(self._device)
         atoms = truth.molecule(self.molecule).atoms
         noise = torch.from_numpy(normal(rng.spawn(len(weights["scale"])), (size, 3, atoms))).to(self._device)
         start = noise @ weights["start"][:, None]
@@ -216,15 +187,14 @@ class Conformers(World):
     def score(self, model, rng, names):
         out = {"denoising_error": self._test_error(model)} if "denoising_error" in names else {}
         if set(names) != set(out):
-            rows = self.sample(model, self.score_samples, None, rng).values
-            out |= self._sample_scores(rows, set(names))
+            out |= self._sample_scores(self.sample(model, self.score_samples, None, rng).values, set(names))
         return {name: out[name] for name in names}
 
     @torch.no_grad()
-    def _test_error(self, model: ConformerModel) -> np.ndarray:
+    def _test_error(self, model: Stacked) -> np.ndarray:
         """Shape (runs,). Test conformers, noise and noise levels are the same in every call, in units of the truth's
         size."""
-        weights, test = self._tensors(model.weights), self._truth.test.swapaxes(1, 2).copy()
+        weights, test = model.on(self._device), self._truth.test.swapaxes(1, 2).copy()
         size = math.sqrt((test**2).sum() / (3 * (test.shape[2] - 1) * len(test)))
         noise = normal([np.random.default_rng(truth.SEED)], test.shape)
         noise, clean = (torch.from_numpy(a).to(self._device) for a in (noise - noise.mean(axis=3, keepdims=True), test))

@@ -63,18 +63,12 @@ def start_root(covariance: np.ndarray) -> np.ndarray:
     """The symmetric root of HIGHEST² + C on centred coordinates, for covariances C (..., atoms, atoms) of one
     coordinate.
 
-    A sample starts as noisy data, not as noise alone: the longest direction of a molecule varies by several units, of
-    which noise with one variance for all directions would lose a few percent in every generation.
+    A sample starts as noisy data: noise alone would lose a few percent of the longest direction in every generation.
     """
     atoms = covariance.shape[-1]
     values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(HIGHEST**2 + np.clip(values, 0, None))[..., None, :]) @ vectors.swapaxes(-1, -2)
     return root - HIGHEST / atoms  # the centre does not vary
-
-
-def training_levels(normals: np.ndarray) -> np.ndarray:
-    """Noise levels of training examples from standard normals."""
-    return np.exp(MEAN_LEVEL + SD_LEVEL * normals)
 
 
 def denoising_errors(weights: Weights, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -111,7 +105,10 @@ def displacement(weights: Weights, noisy: torch.Tensor, sigma: torch.Tensor) -> 
     x = (distances - usual) / (weights["distance_sd"].square() + 2 * sigma.square()).sqrt()
     centres = torch.linspace(math.log(LOWEST / 2), math.log(HIGHEST), FEATURES, device=noisy.device)
     level = torch.exp(-0.5 * ((sigma.log() - centres) / (centres[1] - centres[0])).square())
-    first, *factors, gate = _layer(weights, "level", level).split(_widths(weights), dim=2)
+    # What the noise level decides: an offset, a factor for each block, one for the straight line.
+    hidden, pairs = weights["out"].shape[1:]
+    widths = [hidden] * ((weights["level"].shape[2] - pairs) // hidden) + [pairs]
+    first, *factors, gate = _layer(weights, "level", level).split(widths, dim=2)
     h = torch.nn.functional.silu(_layer(weights, "into", x) + first)
     for block, factor in enumerate(factors):
         h = torch.addcmul(h, torch.nn.functional.silu(_layer(weights, f"block{block}", h)), factor)
@@ -149,13 +146,6 @@ def _ends(atoms: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     matrix = np.zeros((atoms, first.size))
     matrix[first, np.arange(first.size)], matrix[second, np.arange(first.size)] = 1, -1
     return torch.from_numpy(matrix).to(device=device, dtype=dtype)
-
-
-def _widths(weights: Weights) -> list[int]:
-    """How the outputs of the noise level's layer are shared out: an offset, a factor for each block, one for the
-    straight line."""
-    hidden, pairs = weights["out"].shape[1:]
-    return [hidden] * ((weights["level"].shape[2] - pairs) // hidden) + [pairs]
 
 
 def _layer(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:

@@ -121,14 +121,11 @@ class Hydrogens:
 
     def __init__(self, found: Molecule):
         Chem = rdkit()
-        from rdkit.Chem import rdForceFieldHelpers
-
+        forces = Chem.rdForceFieldHelpers
         self._heavy, self._full = Chem.RemoveHs(Chem.Mol(found.full)), Chem.Mol(found.full)
         for m in (self._heavy, self._full):
             m.AddConformer(Chem.Conformer(m.GetNumAtoms()))
-        self._field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
-            self._full, rdForceFieldHelpers.MMFFGetMoleculeProperties(self._full)
-        )
+        self._field = forces.MMFFGetMoleculeForceField(self._full, forces.MMFFGetMoleculeProperties(self._full))
         self._held = range(found.atoms)
 
     def energies(self, positions: np.ndarray) -> np.ndarray:
@@ -167,11 +164,8 @@ def bounds(name: str) -> tuple[np.ndarray, np.ndarray]:
     RDKit's distance bounds, widened by TOLERANCE. The upper one counts for bonds and for atoms bound to the same atom
     only, and is infinite elsewhere. The check is that of Buttenschoen et al. (2024), who widen by a quarter and more.
     """
-    Chem = rdkit()
-    from rdkit.Chem import rdDistGeom
-
-    found = molecule(name)
-    matrix = rdDistGeom.GetMoleculeBoundsMatrix(found.full)[: found.atoms, : found.atoms]
+    Chem, found = rdkit(), molecule(name)
+    matrix = Chem.rdDistGeom.GetMoleculeBoundsMatrix(found.full)[: found.atoms, : found.atoms]
     steps = Chem.GetDistanceMatrix(found.full)[: found.atoms, : found.atoms]
     upper, lower = np.triu(matrix), np.tril(matrix)
     low, high = lower + lower.T, upper + upper.T

@@ -4,8 +4,7 @@
 the Boltzmann density exp(−E/kT) of the MMFF94 energy E (Halgren 1996); the hydrogens are then left out, so what remains
 is a marginal density. Mirror images are equally probable, and so are relabellings of equivalent atoms: every conformer
 is mirrored with probability ½, so that a chiral molecule is there as its racemate, and relabelled by a random symmetry.
-ETKDG conformers relaxed by the force field alone (Riniker and Landrum 2015) would be a handful of points, which have no
-tails to lose; they are where the chains start here.
+Chains start from ETKDG conformers (Riniker and Landrum 2015) relaxed by the force field.
 """
 
 from __future__ import annotations
@@ -81,7 +80,6 @@ def molecule(name: str) -> Molecule:
     pieces, has a flexible ring or no rotatable bond, has no MMFF94 parameters or cannot be embedded in space."""
     Chem = rdkit()
     from rdkit import rdBase
-    from rdkit.Chem import rdForceFieldHelpers
     from rdkit.Chem.Lipinski import RotatableBondSmarts
 
     smiles = MOLECULES.get(name, name)
@@ -99,7 +97,7 @@ def molecule(name: str) -> Molecule:
         if not turning:
             refuse("molecule", name, f"{known} with a rotatable bond between heavy atoms; this one has none")
         full = Chem.AddHs(heavy)
-        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
+        if not Chem.rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
             refuse("molecule", name, f"{known} of atoms that MMFF94 has parameters for")
         symmetries = heavy.GetSubstructMatches(heavy, uniquify=False, useChirality=False)
     _embedded(name, full, 1)
@@ -158,16 +156,15 @@ def _drawn(molecule: Molecule, count: int, temperature: float) -> tuple[np.ndarr
 def _embedded(name: str, full, count: int, relaxed: bool = False) -> np.ndarray:
     """ETKDGv3 conformers of all atoms, shape (count, all atoms, 3), Å; `relaxed`: moved to their MMFF94 minima."""
     from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-    settings = rdDistGeom.ETKDGv3()
+    settings = Chem.rdDistGeom.ETKDGv3()
     settings.randomSeed = SEED
     copy = Chem.Mol(full)
     with rdBase.BlockLogs():
-        if len(rdDistGeom.EmbedMultipleConfs(copy, count, settings)) < count:
+        if len(Chem.rdDistGeom.EmbedMultipleConfs(copy, count, settings)) < count:
             refuse("molecule", name, "a molecule that fits into space; ETKDGv3 cannot embed this one")
         if relaxed:
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(copy, maxIters=2000)
+            Chem.rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(copy, maxIters=2000)
     return np.array([conformer.GetPositions() for conformer in copy.GetConformers()])
 
 
@@ -175,13 +172,11 @@ class ForceField:
     """MMFF94 of a molecule with hydrogens as functions of coordinates (count, all atoms, 3), in Å and kcal/mol."""
 
     def __init__(self, full):
-        from rdkit import Chem
-        from rdkit.Chem import rdForceFieldHelpers
-
+        Chem = rdkit()
         self._molecule = Chem.Mol(full)
         self._molecule.AddConformer(Chem.Conformer(full.GetNumAtoms()))
-        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(self._molecule)
-        self._field = rdForceFieldHelpers.MMFFGetMoleculeForceField(self._molecule, properties)
+        properties = Chem.rdForceFieldHelpers.MMFFGetMoleculeProperties(self._molecule)
+        self._field = Chem.rdForceFieldHelpers.MMFFGetMoleculeForceField(self._molecule, properties)
 
     def energy(self, positions: np.ndarray) -> np.ndarray:
         """Shape (count,)."""
@@ -193,8 +188,7 @@ class ForceField:
         return np.array([self._gradient(x) for x in flat]).reshape(positions.shape)
 
     def _gradient(self, flat: list[float]) -> tuple[float, ...]:
-        # RDKit remembers distances between calls: without this the gradient belongs to earlier positions in part.
-        self._field.Initialize()
+        self._field.Initialize()  # RDKit remembers distances of earlier positions
         return self._field.CalcGrad(flat)
 
 
@@ -264,8 +258,6 @@ def _turned(x: np.ndarray, bond: np.ndarray, side: np.ndarray, angles: np.ndarra
 
 def _side(full, a: int, b: int) -> np.ndarray:
     """The atoms on b's side of the bond a–b, hydrogens included."""
-    from rdkit import Chem
-
-    cut = Chem.RWMol(full)
+    cut = rdkit().RWMol(full)
     cut.RemoveBond(int(a), int(b))
-    return np.array(next(piece for piece in Chem.GetMolFrags(cut) if b in piece))
+    return np.array(next(piece for piece in rdkit().GetMolFrags(cut) if b in piece))
