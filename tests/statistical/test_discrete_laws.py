@@ -1,8 +1,8 @@
 """The discrete world against its laws: every outcome of small recursions, means of large ones.
 
-Seeds were fixed before the first look. Outcomes: chi-squared tests on 20 000 runs, each p-value above 10⁻⁵; 72 of them give a false
-alarm with probability below 10⁻³. Means: 8000 runs, |z| < 4; one z exceeds 4 by chance with probability 6·10⁻⁵, and about 900 are
-looked at, most of them strongly correlated: below 6% for a fresh choice of seeds.
+Seeds were fixed before the first look. Outcomes: chi-squared tests on 20 000 runs, each p-value above 10⁻⁵; 72 of them
+give a false alarm with probability below 10⁻³. Means: 8000 runs, |z| < 4; one z exceeds 4 by chance with probability
+6·10⁻⁵, and about 900 are looked at, most of them strongly correlated: below 6% for a fresh choice of seeds.
 """
 
 import numpy as np
@@ -155,7 +155,8 @@ def test_ten_to_the_thirteen_samples_obey_the_same_law():
 
 
 def test_a_wrong_law_is_caught():
-    """The tests above have power: regimes taken for each other, or sampling with replacement, are far outside their bounds."""
+    """The tests above have power: regimes taken for each other, or sampling with replacement, are far outside their
+    bounds."""
     data = recurse(
         Discrete(TRUTH),
         AccumulateSubsample(),

@@ -1,7 +1,8 @@
 """The laws of chapter 11 against simulation.
 
-Seeds were fixed before the first look. |z| < 4 for each mean: one exceeds 4 by chance with probability 6·10⁻⁵, about 150 are looked at,
-most of them strongly correlated: below 1% for a fresh choice of seeds. Laws for n → ∞ are tested at an n at which the rest is far below the error.
+Seeds were fixed before the first look. |z| < 4 for each mean: one exceeds 4 by chance with probability 6·10⁻⁵, about
+150 are looked at, most of them strongly correlated: below 1% for a fresh choice of seeds. Laws for n → ∞ are tested at
+an n at which the rest is far below the error.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Laws of the density worlds against simulations of explicit points.
 
-Seeds were fixed before the first look. Every law at every generation must be within four standard errors of the simulated mean.
-One z exceeds 4 by chance with probability 6·10⁻⁵; 336 of them are looked at, most of them strongly correlated: below 3% for a
-fresh choice of seeds.
+Seeds were fixed before the first look. Every law at every generation must be within four standard errors of the
+simulated mean. One z exceeds 4 by chance with probability 6·10⁻⁵; 336 of them are looked at, most of them strongly
+correlated: below 3% for a fresh choice of seeds.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The null experiment of the ledger: the same regime twice, on streams of its own each time, shows no difference.
 
-400 seeds for each world. A 99% interval that is right misses 0 with probability 1%, so 4 of 400 in the mean and 11 or more with
-probability 0.3%. The seeds are 0 to 399 and were not chosen. Were the intervals 95% ones, 20 would miss.
+400 seeds for each world. A 99% interval that is right misses 0 with probability 1%, so 4 of 400 in the mean and 11 or
+more with probability 0.3%. The seeds are 0 to 399 and were not chosen. Were the intervals 95% ones, 20 would miss.
 """
 
 import numpy as np
@@ -45,7 +45,8 @@ def test_the_same_regime_twice_is_no_difference(name):
 
 
 def test_the_null_experiment_can_fail():
-    """At 50% half of the seeds must differ: the count reacts to the level. A true difference is seen at nearly every seed."""
+    """At 50% half of the seeds must differ: the count reacts to the level. A true difference is seen at nearly every
+    seed."""
     world, score, regime, n = WORLDS["regression"]
     half = differences(world, score, {"one": regime, "other": regime}, n, 0.5)
     assert 150 < half < 250  # binomial(400, ½): outside with probability 10⁻⁶

@@ -1,8 +1,8 @@
 """Every law of the regression world against simulation, and the two samplers against each other.
 
-Seeds were fixed before the first look. Laws: 20 000 runs, |z| < 4 for each mean. One z exceeds 4 by chance with probability
-6·10⁻⁵; about 1100 of them are looked at, most of them strongly correlated: below 7% for a fresh choice of seeds. Samplers: each
-p-value above 10⁻⁵; 30 of them give a false alarm with probability below 3·10⁻⁴.
+Seeds were fixed before the first look. Laws: 20 000 runs, |z| < 4 for each mean. One z exceeds 4 by chance with
+probability 6·10⁻⁵; about 1100 of them are looked at, most of them strongly correlated: below 7% for a fresh choice of
+seeds. Samplers: each p-value above 10⁻⁵; 30 of them give a false alarm with probability below 3·10⁻⁴.
 """
 
 import numpy as np

@@ -1,4 +1,5 @@
-"""The chains of counts themselves, state by state: what the laws of `lib.theory.discrete` are checked against in small cases."""
+"""The chains of counts themselves, state by state: what the laws of `lib.theory.discrete` are checked against in small
+cases."""
 
 from itertools import combinations
 
@@ -22,13 +23,15 @@ def multinomial_table(counts: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
 
 def transition_matrix(n: int, states: int) -> np.ndarray:
-    """The full chain of counts under Replace: entry [i, j] is the probability of going from `compositions` i to j. For small n, K."""
+    """The full chain of counts under Replace: entry [i, j] is the probability of going from `compositions` i to j. For
+    small n, K."""
     counts = compositions(n, states)
     return multinomial_table(counts, counts / n)
 
 
 def urn_matrix(n: int, states: int, generation: int) -> np.ndarray:
-    """One generation of the urn under Accumulate: from the compositions of n·generation samples to those of n·(generation + 1)."""
+    """One generation of the urn under Accumulate: from the compositions of n·generation samples to those of
+    n·(generation + 1)."""
     before, drawn, after = (compositions(size, states) for size in (n * generation, n, n * (generation + 1)))
     chances = multinomial_table(drawn, before / (n * generation))
     place = {tuple(row): k for k, row in enumerate(after)}

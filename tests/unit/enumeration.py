@@ -1,7 +1,9 @@
-"""Exact laws of small discrete recursions by going through every outcome: what the samplers and the closed forms must meet.
+"""Exact laws of small discrete recursions by going through every outcome: what the samplers and the closed forms must
+meet.
 
-`law(regime, truth, n, generations)` is the distribution of the model's counts at each generation, as a dict from tuples to
-probabilities. Written from the descriptions of the regimes, one state after another, without any code of the regimes.
+`law(regime, truth, n, generations)` is the distribution of the model's counts at each generation, as a dict from tuples
+to probabilities. Written from the descriptions of the regimes, one state after another, without any code of the
+regimes.
 """
 
 from collections import defaultdict
@@ -56,7 +58,8 @@ def add(*parts):
 
 
 def law(regime, truth, n, generations):
-    """A history is (model counts, pool, original, kept); a regime's step lists what it may become and with what chance."""
+    """A history is (model counts, pool, original, kept); a regime's step lists what it may become and with what
+    chance."""
     step = STEPS[type(regime)]
     histories = defaultdict(float)
     for first, chance in drawn(n, truth).items():

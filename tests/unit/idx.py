@@ -6,7 +6,8 @@ import numpy as np
 
 
 def idx_bytes(array):
-    """The array as an idx file: two zeros, the code of unsigned bytes, the number of dimensions, the sizes, the values."""
+    """The array as an idx file: two zeros, the code of unsigned bytes, the number of dimensions, the sizes, the
+    values."""
     array = np.asarray(array, dtype=np.uint8)
     return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes() + array.tobytes()
 

@@ -20,8 +20,8 @@ from lib.worlds.weights import Stacked
 
 # Small enough for a test; every mechanism is the same as at full size.
 TINY = Conformers(
-    conformers=300, hidden=12, blocks=1, steps=30, batch=16, sampler_steps=4, score_samples=24, energies=4, references=10,
-    shown=3, device="cpu",
+    conformers=300, hidden=12, blocks=1, steps=30, batch=16, sampler_steps=4, score_samples=24, energies=4,
+    references=10, shown=3, device="cpu",
 )  # fmt: skip
 SAMPLE_SCORES = tuple(name for name in Conformers.scores if name != "denoising_error")
 

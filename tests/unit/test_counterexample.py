@@ -88,7 +88,8 @@ def test_samples_follow_the_density(alpha):
 
 @pytest.mark.statistical
 def test_it_collapses_at_generation_two_as_often_as_a_point_falls_away():
-    """Collapse if and only if one of n points falls into [2, 3], each with probability α/2 given the first fit; |z| < 4."""
+    """Collapse if and only if one of n points falls into [2, 3], each with probability α/2 given the first fit; |z| <
+    4."""
     for n, runs in ((100, 8000), (800, 2000)):
         data = recurse(Spiked(n), [Accumulate(), Replace(), RealOnly()], n=n, generations=2, runs=runs, seed=20250526)
         alpha = data["total_variation"].sel(regime="Accumulate", generation=1).values

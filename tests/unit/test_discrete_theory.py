@@ -1,4 +1,5 @@
-"""The laws of the discrete world: small recursions gone through outcome by outcome, and what the laws are known to tend to."""
+"""The laws of the discrete world: small recursions gone through outcome by outcome, and what the laws are known to tend
+to."""
 
 import numpy as np
 import pytest

@@ -148,7 +148,8 @@ def test_fewer_samples_than_dimensions():
 
 
 def test_a_collapsed_covariance_keeps_its_determinant():
-    # After 400 generations of 12 points in 6 dimensions the spreads differ by more than 16 digits; the factor still knows.
+    # After 400 generations of 12 points in 6 dimensions the spreads differ by more than 16 digits; the factor still
+    # knows.
     data = recurse(Gaussian(6), Replace(), n=12, generations=400, runs=4, seed=0)
     assert np.isfinite(data["log_det_ratio"]).all()
     assert (data["log_det_ratio"].isel(generation=-1) < -500).all()

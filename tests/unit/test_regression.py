@@ -1,4 +1,5 @@
-"""The regression world: fits against numpy's least squares on explicit rows, batches against the rows they stand for."""
+"""The regression world: fits against numpy's least squares on explicit rows, batches against the rows they stand
+for."""
 
 import json
 

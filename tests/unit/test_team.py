@@ -1,4 +1,5 @@
-"""Two processes that train one model together, started on this machine as `accelerate launch` starts them on several GPUs."""
+"""Two processes that train one model together, started on this machine as `accelerate launch` starts them on several
+GPUs."""
 
 import os
 import subprocess
@@ -109,7 +110,8 @@ def kill(at):
 def launch(out, data, batch=4, killed_at=0):
     out.mkdir(exist_ok=True)
     script = out / "mine.py"
-    code = "import sys\nfrom pathlib import Path\nfrom tests.unit.test_team import work\nwork(Path(sys.argv[1]), *sys.argv[2:])\n"
+    lines = ("import sys", "from pathlib import Path", "from tests.unit.test_team import work")
+    code = "\n".join((*lines, "work(Path(sys.argv[1]), *sys.argv[2:])\n"))
     script.write_text(code)
     command = [
         sys.executable,

@@ -75,7 +75,8 @@ def saved(folder, family="llama", rows=300, context=64, size=300):
 
 
 def packed(folder, made, own):
-    """A Llama model and its tokenizer as one GGUF file, in which the rows of queries and keys stand in another order."""
+    """A Llama model and its tokenizer as one GGUF file, in which the rows of queries and keys stand in another
+    order."""
     import gguf
 
     shape, weights = made.config, {name: w.numpy() for name, w in made.state_dict().items()}
