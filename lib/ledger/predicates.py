@@ -91,3 +91,13 @@ def recorded(sweep: str, *names: str) -> Callable:
         return judged
 
     return wrap
+
+
+def rises(found, said, change) -> Finding:
+    """A finding that is supported if the whole interval lies above 0."""
+    return Finding(ladder(found.low > 0), said, found, change)
+
+
+def falls(found, said, change) -> Finding:
+    """A finding that is supported if the whole interval lies below 0."""
+    return Finding(ladder(found.high < 0), said, found, change)

@@ -1,12 +1,10 @@
 """Claims of chapter 6: a variational autoencoder on real digits."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.intervals import number
 from lib.ledger import Finding, claim, ladder
-from lib.ledger.predicates import at, change, difference, gap, mean
+from lib.ledger.predicates import at, change, difference, gap, mean, rises
 from lib.worlds.images.scores import faded, rare_class
 
 MARGIN = 0.1  # of the distance between Replace and refitted real images: closer than that counts as no collapse
@@ -15,34 +13,22 @@ MARGIN = 0.1  # of the distance between Replace and refitted real images: closer
 @claim("nature-images", "Shumailov et al. 2024, supplement", "VAE on MNIST")
 def _replaced(results):
     """An image model trained on its predecessor's images decays."""
-    found = change(results["main"], "test_nelbo", "Replace")
-    last = results["main"].sizes["generation"]
-    return Finding(
-        ladder(found.low > 0),
-        f"the bound on real test images worsens by {found.estimate:.0f} nats from generation 1 to {last}",
-        found,
-        "A change whose interval contains 0.",
-    )
+    found, last = change(results["main"], "test_nelbo", "Replace"), results["main"].sizes["generation"]
+    said = f"the bound on real test images worsens by {found.estimate:.0f} nats from generation 1 to {last}"
+    return rises(found, said, "A change whose interval contains 0.")
 
 
 @claim("thread-images", "thread, 11/N", "VAE on CelebA")
 def _mitigated(results):
     """In vision too, accumulating mitigates the decay."""
     found = gap(results["main"], "test_nelbo", "Replace", "Accumulate")
-    return Finding(
-        ladder(found.low > 0),
-        f"at the last generation Accumulate is {found.estimate:.0f} nats better than Replace, at equal steps",
-        found,
-        "A paired difference whose interval contains 0.",
-    )
+    said = f"at the last generation Accumulate is {found.estimate:.0f} nats better than Replace, at equal steps"
+    return rises(found, said, "A paired difference whose interval contains 0.")
 
 
 @claim("colm-images", "Gerstgrasser et al. 2024", "CelebA: the test loss still rises")
 def _slows_only(results):
-    """For the VAE, accumulating slows the decay and does not stop it.
-
-    On the score that the paper reports, the test loss, and at each number of steps that the chapter ran.
-    """
+    """For the VAE, accumulating slows the decay and does not stop it."""
     own, replaced = (change(results["main"], "test_nelbo", r) for r in ("Accumulate", "Replace"))
     longer = change(results["long"], "test_nelbo", "Accumulate")
     holds = own.low > 0 and own.high < replaced.low
@@ -56,29 +42,26 @@ def _slows_only(results):
     )
 
 
-def _net(results, regime, generation):
-    """Percentage of the rare class among drawn images, less what the classifier reads where there is none of it."""
-    read, mistaken = (results[name]["rare_share"].sel(regime=regime) for name in ("drawn", "absent"))
-    return 100 * (read - mistaken).isel(generation=generation).values
+def _moved(data, score, regime):
+    """Change of a score of every run from the first to the last generation."""
+    return at(data, score, regime) - at(data, score, regime, 0)
 
 
-def _moved(results, name, score, regime):
-    """Change of a score in one of the two ways of sampling, from the first to the last generation."""
-    return at(results[name], score, regime) - at(results[name], score, regime, 0)
+def _drawn(results, regime):
+    """Change of the percentage of the rare class among drawn images, less what the classifier reads where there is
+    none of it."""
+    read, mistaken = (results[name] for name in ("drawn", "absent"))
+    shares = (100 * (at(read, "rare_share", regime, t) - at(mistaken, "rare_share", regime, t)) for t in (-1, 0))
+    return difference(*shares)
 
 
 @claim("colm-attributes", "Gerstgrasser et al. 2024", "glasses fade from the samples")
 def _attributes(results):
-    """Minor attributes fade even when data accumulate.
-
-    A class at two percent, drawn from the model and without the model's noise.
-    """
-    own = difference(_net(results, "Accumulate", -1), _net(results, "Accumulate", 0))
-    bare = mean(100 * _moved(results, "noise_free", "rare_share", "Accumulate"))
-    word = ladder(own.high < 0, bare.high < 0)
-    last = results["drawn"].sizes["generation"]
+    """Minor attributes fade even when data accumulate."""
+    own, last = _drawn(results, "Accumulate"), results["drawn"].sizes["generation"]
+    bare = mean(100 * _moved(results["noise_free"], "rare_share", "Accumulate"))
     return Finding(
-        word,
+        ladder(own.high < 0, bare.high < 0),
         f"under Accumulate the share of a class that is rare in the data changes by {own:.1f} points from generation 1 "
         f"to {last} when images are drawn from the model, and by {bare:.1f} when they are passed on without its noise",
         own,
@@ -89,23 +72,17 @@ def _attributes(results):
 
 @claim("nature-tails-images", "Shumailov et al. 2024", "early collapse loses the tails")
 def _tails(results):
-    """What is rare disappears first.
-
-    Whether the rare class is lost when old images are thrown away, and whether before the others.
-    """
-    own = difference(_net(results, "Replace", -1), _net(results, "Replace", 0))
-    bare = results["noise_free"]
-    rare = rare_class(bare)
+    """What is rare disappears first."""
+    own, bare = _drawn(results, "Replace"), results["noise_free"]
     lost = faded(bare["class_shares"].sel(regime="Replace").mean("run").transpose("generation", "class").values)
-    others = np.delete(lost, rare)
-    # A class that the first models do not show has no share to lose.
-    fades = np.isfinite(lost[rare]) and lost[rare] > 1
-    earlier, together = int((others < lost[rare]).sum()), int((others == lost[rare]).sum())
-    word = ladder(own.high < 0, fades and not earlier)
-    others_too = f"{earlier} of {others.size} others before it and {together} with it"
-    said = f"it has faded by generation {lost[rare]:.0f}, {others_too}" if fades else "it does not fade"
+    rare = lost[rare_class(bare)]
+    others = np.delete(lost, rare_class(bare))
+    fades = np.isfinite(rare) and rare > 1  # a class that the first models do not show has no share to lose
+    earlier = (others < rare).sum()
+    others_too = f"{earlier} of {others.size} others before it and {(others == rare).sum()} with it"
+    said = f"it has faded by generation {rare:.0f}, {others_too}" if fades else "it does not fade"
     return Finding(
-        word,
+        ladder(own.high < 0, fades and not earlier),
         f"under Replace the share of a class that is rare in the data changes by {own:.1f} points when images are "
         f"drawn from the model; without the model's noise {said}",
         own,
@@ -116,21 +93,17 @@ def _tails(results):
 
 @claim("mad-sampling-images", "Alemohammad et al. 2024", "a sampling bias towards quality")
 def _sampling(results):
-    """Sampling with less variance than the model has makes diversity fall faster.
-
-    Diversity as the entropy of the class shares; each way of sampling against its own first generation.
-    """
-    faster = {
-        regime: difference(*(_moved(results, name, "class_entropy", regime) for name in ("noise_free", "drawn")))
+    """Sampling with less variance than the model has makes diversity fall faster."""
+    replaced, kept = (
+        difference(*(_moved(results[name], "class_entropy", regime) for name in ("noise_free", "drawn")))
         for regime in ("Replace", "Accumulate")
-    }
-    holds = faster["Replace"].high < 0
+    )
     return Finding(
-        ladder(holds and faster["Accumulate"].high < 0, holds),
+        ladder(replaced.high < 0 and kept.high < 0, replaced.high < 0),
         "without the model's noise the entropy of the class shares falls by "
-        f"{number(-faster['Replace'].estimate, '.2f')} nats more under Replace and by "
-        f"{number(-faster['Accumulate'].estimate, '.2f')} more under Accumulate",
-        faster["Replace"],
+        f"{number(-replaced.estimate, '.2f')} nats more under Replace and by "
+        f"{number(-kept.estimate, '.2f')} more under Accumulate",
+        replaced,
         "A difference under Replace whose interval reaches 0; with limits, if only the one under Accumulate does.",
     )
 
@@ -138,10 +111,8 @@ def _sampling(results):
 @claim("thread-no-collapse-images", "thread, 10/N", "“no model collapse”")
 def _no_collapse(results):
     """With accumulating images there is no model collapse."""
-    left, whole, far = (
-        gap(results["main"], "frechet_distance", *pair)
-        for pair in (("Accumulate", "RealOnly(refit)"), ("Replace", "RealOnly(refit)"), ("Replace", "Accumulate"))
-    )
+    left, whole = (gap(results["main"], "frechet_distance", r, "RealOnly(refit)") for r in ("Accumulate", "Replace"))
+    far = gap(results["main"], "frechet_distance", "Replace", "Accumulate")
     return Finding(
         ladder(left.high < MARGIN * whole.estimate, far.low > 0 and left.high < whole.estimate / 2),
         f"the Fréchet distance ends {left.estimate:.3f} above that of the same real images refitted; Replace ends "

@@ -5,8 +5,6 @@ of what Replace does in the same experiment, from the first fit to the last. A c
 as long as the premises about practice are not: a simulation can say what follows from them, and not whether they hold.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.intervals import Interval, number
@@ -29,8 +27,8 @@ MEASURES = {
 }
 
 
-def _interval(values) -> Interval:
-    return Interval(*(float(v) for v in values), LEVEL)
+def _interval(ends) -> Interval:
+    return Interval(*map(float, ends.values), LEVEL)
 
 
 def verdict_of(results, claim: str) -> str:
@@ -42,20 +40,29 @@ def shares(results, regime: str = "Accumulate", kinds: tuple[str, ...] = PLAIN) 
     """The effect of a regime as a share of Replace's, by experiment, where it can be told."""
     effects = results["effects"]
     chosen = effects["share"].sel(regime=regime).isel(experiment=np.isin(effects["kind"].values, kinds))
-    found = {str(name): _interval(chosen.sel(experiment=name).values) for name in chosen["experiment"].values}
+    found = {str(name): _interval(chosen.sel(experiment=name)) for name in chosen["experiment"].values}
     return {name: interval for name, interval in found.items() if not np.isnan(interval.low)}
 
 
 def no_collapse(results) -> dict[str, str]:
     """The verdicts on all claims that there is no collapse where data accumulate."""
-    ledger = results["ledger"]
-    return {str(c): verdict_of(results, str(c)) for c in ledger["claim"].values if "no-collapse" in str(c)}
+    return {str(c): verdict_of(results, c) for c in results["ledger"]["claim"].values if "no-collapse" in c}
+
+
+def _seen(results) -> dict[str, tuple[int, int]]:
+    """By regime, in how many experiments a collapse is seen, and of how many that can tell."""
+    answers = results["collapse"]["answer"]
+    return {r: tuple(int((answers.sel(regime=r) >= k).sum()) for k in (1, 0)) for r in ("Replace", "Accumulate")}
+
+
+def _practice(results, judged: str, otherwise: str = NOT_SUPPORTED) -> str:
+    """A verdict on practice: none as long as the premises are open, `judged` if they hold, else `otherwise`."""
+    premises = [verdict_of(results, name) for name in PREMISES]
+    return NOT_TESTABLE if NOT_TESTABLE in premises else otherwise if NOT_SUPPORTED in premises else judged
 
 
 def _count(verdicts) -> str:
-    verdicts = list(verdicts)
-    said = [f"{verdicts.count(word)} {word}" for word in VERDICTS if word in verdicts]
-    return ", ".join(said)
+    return ", ".join(f"{verdicts.count(word)} {word}" for word in VERDICTS if word in verdicts)
 
 
 @claim("thread-induced", "thread, 1/N", "“when researchers intentionally induce it”")
@@ -72,15 +79,6 @@ def _induced(results):
         f"An effect below {MARGIN:.0%} of Replace's in every experiment, for a verdict without limits; one of "
         f"{HALF:.0%} or more in half of them, for none. Shown is the largest share.",
     )
-
-
-def _practice(results, judged):
-    """A verdict on practice: none as long as the premises are open, else that of `judged`, or none of it if they do not
-    hold."""
-    premises = [verdict_of(results, name) for name in PREMISES]
-    if NOT_TESTABLE in premises:
-        return NOT_TESTABLE
-    return judged if NOT_SUPPORTED not in premises else NOT_SUPPORTED
 
 
 @claim("thread-not-practice", "thread, 1/N and 8/N", "“ways that don’t match what is done in practice”")
@@ -111,9 +109,8 @@ def _compute(results):
 def _covariance(results):
     """Fitting a Gaussian and sampling from it, again and again, makes the fitted covariance collapse to 0."""
     data = results["covariance"]
-    fixed, growing = (_interval(data["change"].sel(sizes=s).values) for s in ("fixed", "growing"))
-    law, n = float(data["law"]), int(data["n"])
-    fits = [int(t) for t in data["fits"].values]
+    fixed, growing = (_interval(data["change"].sel(sizes=s)) for s in ("fixed", "growing"))
+    law, n, fits = float(data["law"]), int(data["n"]), data["fits"].values
     return Finding(
         ladder(agrees(fixed, law) and fixed.high < 0),
         f"at a fixed {n} samples the median variance is {number(np.exp(fixed.estimate), '.1g')} of the first fit's "
@@ -142,20 +139,15 @@ def _fixed_size(results):
 @claim("press-destroy", "Scientific American, as quoted in thread, 13/N", "“might destroy future models”")
 def _destroy(results):
     """Widespread use of generative models might destroy future models."""
-    data = results["collapse"]
-    answers, added = data["answer"], np.isin(data["kind"].values, ("added", "built"))
-    yes, decided = (
-        {r: int(hit.sel(regime=r).sum()) for r in ("Replace", "Accumulate")} for hit in (answers == 1, answers >= 0)
-    )
-    purpose = int((answers.sel(regime="Accumulate").values[added] == 1).sum())
-    if not min(decided.values()):
+    (lost, tell), (kept, told) = _seen(results).values()
+    data = results["collapse"].sel(regime="Accumulate")
+    purpose = int((data["answer"].values[np.isin(data["kind"].values, ("added", "built"))] == 1).sum())
+    if not (tell and told):
         return Finding(NOT_TESTABLE, "no experiment can tell", None, "A score of risk or of variance.")
-    most = yes["Accumulate"] > HALF * decided["Accumulate"]
     return Finding(
-        ladder(most, sum(yes.values())),
-        f"a catastrophic error or a collapsed variance is seen in {yes['Replace']} of {decided['Replace']} experiments "
-        f"under Replace and in {yes['Accumulate']} of {decided['Accumulate']} under Accumulate, of which {purpose} "
-        "were built or altered to fail",
+        ladder(kept > HALF * told, lost + kept),
+        f"a catastrophic error or a collapsed variance is seen in {lost} of {tell} experiments under Replace and in "
+        f"{kept} of {told} under Accumulate, of which {purpose} were built or altered to fail",
         None,
         "None in either regime, for no support; more than half of the experiments under Accumulate, for a verdict "
         "without limits.",
@@ -170,9 +162,9 @@ def _destroy(results):
 def _avoid(results):
     """There is something that one can do to avoid model collapse."""
     values = [verdict_of(results, claim) for claim in MEASURES.values()]
-    word = ladder(set(values) == {SUPPORTED}, NOT_SUPPORTED not in values)
+    known = set(values) != {NOT_TESTABLE}
     return Finding(
-        NOT_TESTABLE if set(values) == {NOT_TESTABLE} else word,
+        ladder(set(values) == {SUPPORTED}, NOT_SUPPORTED not in values) if known else NOT_TESTABLE,
         f"of {len(values)} measures that a data team can take, {_count(values)}",
         None,
         "For a verdict without limits, no measure with limits; for none, one that does not help.",
@@ -183,8 +175,7 @@ def _avoid(results):
 def _threat(results):
     """Under current best practices model collapse is no real and significant threat."""
     verdicts = list(no_collapse(results).values())
-    bad = verdicts.count(NOT_SUPPORTED)
-    judged = ladder(set(verdicts) == {SUPPORTED}, 2 * bad < len(verdicts))
+    judged = ladder(set(verdicts) == {SUPPORTED}, 2 * verdicts.count(NOT_SUPPORTED) < len(verdicts))
     return Finding(
         _practice(results, judged),
         f"what practice is has not been measured. If it is as the thread says, “no collapse” is, in {len(verdicts)} "
@@ -197,21 +188,16 @@ def _threat(results):
 
 @claim("nature-serious", "Shumailov et al. 2024, abstract", "stated without a number")
 def _serious(results):
-    """Model collapse has to be taken seriously if training on data from the web is to keep its benefits.
-
-    The paper's counterpart to the thread's answer, judged by the same rule: by the regime that is in use, once that is
-    known.
-    """
+    """Model collapse has to be taken seriously if training on data from the web is to keep its benefits."""
     in_use = "Replace" if verdict_of(results, "thread-accumulates") == NOT_SUPPORTED else "Accumulate"
-    answers = results["collapse"]["answer"]
-    count = {r: tuple(int((answers.sel(regime=r) >= k).sum()) for k in (1, 0)) for r in ("Replace", "Accumulate")}
-    yes, decided = count[in_use]
+    (lost, tell), (kept, told) = _seen(results).values()
+    yes, decided = _seen(results)[in_use]
     judged = ladder(yes > HALF * decided, yes)
     return Finding(
-        NOT_TESTABLE if NOT_TESTABLE in [verdict_of(results, name) for name in PREMISES] else judged,
-        f"a catastrophic error or a collapsed variance is seen in {count['Replace'][0]} of {count['Replace'][1]} "
-        f"experiments that can tell if old data are thrown away, and in {count['Accumulate'][0]} of "
-        f"{count['Accumulate'][1]} if they are kept; which of the two happens has not been measured",
+        _practice(results, judged, judged),
+        f"a catastrophic error or a collapsed variance is seen in {lost} of {tell} experiments that can tell if old "
+        f"data are thrown away, and in {kept} of {told} if they are kept; which of the two happens has not been "
+        "measured",
         None,
         "The same measurements. With them, what is seen in the regime that is in use decides.",
     )
@@ -222,7 +208,7 @@ def _ubiquity(results):
     """Where old data are thrown away, the decay is found in every kind of generative model."""
     effects = results["effects"]
     rises = effects["rise_low"].values[np.isin(effects["kind"].values, PLAIN)]
-    hit = int((rises > 0).sum())
+    hit = (rises > 0).sum()
     return Finding(
         ladder(hit == rises.size, 2 * hit > rises.size),
         f"where old data are thrown away the score gets worse in {hit} of {rises.size} experiments, by more than its "
@@ -256,10 +242,9 @@ def _inevitable(results):
 def _irreversible(results):
     """The defects that it leaves are irreversible."""
     data = results["returns"]["change"]
-    replaced, fresh = (_interval(data.sel(regime=r).values) for r in ("Replace", "Accumulate(0.2 fresh)"))
-    holds = replaced.low > 0
+    replaced, fresh = (_interval(data.sel(regime=r)) for r in ("Replace", "Accumulate(0.2 fresh)"))
     return Finding(
-        ladder(holds and fresh.high >= 0, holds),
+        ladder(replaced.low > 0 and fresh.high >= 0, replaced.low > 0),
         f"the share of running words that a model cannot write changes by {number(replaced.estimate, '+.3f')} in "
         f"{results['returns'].attrs['fits']} fits under Replace, none of which comes back; a pool that keeps "
         f"everything and is a fifth real from the start gains words ({number(fresh.estimate, '+.3f')}). Whether a "
@@ -272,9 +257,8 @@ def _irreversible(results):
 @claim("nature-human-data", "Shumailov et al. 2024, abstract", "“increasingly valuable”")
 def _human(results):
     """Data from people gain in worth as generated data fill the pool."""
-    data = results["worth"]
-    early, late = (_interval(data["ratio"].isel(fits=k).values) for k in (0, -1))
-    first, last = (int(t) for t in data["fits"].values)
+    early, late = (_interval(results["worth"]["ratio"].isel(fits=k)) for k in (0, -1))
+    first, last = results["worth"]["fits"].values
     return Finding(
         ladder(False, late.low > max(1.0, early.high)),
         f"for a Gaussian the error with an accumulated pool is {early.estimate:.0f} times that with as many real "

@@ -4,13 +4,13 @@ No exact law is known for these models. Effects are differences of ln perplexity
 runs.
 """
 
-from __future__ import annotations
+from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 
-from lib.intervals import number
-from lib.ledger import LIMITED, NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED, Finding, claim, ladder
-from lib.ledger.predicates import difference, mean, recorded
+from lib.ledger import VERDICTS, Finding, claim, ladder
+from lib.ledger.predicates import at, difference, falls, mean, recorded, rises, small_beside
 
 WORLDS = {"ngram": "n-gram", "transformer": "transformer"}
 MARGIN = 0.1  # of what Replace adds to ln perplexity: a rise smaller than that counts as no collapse
@@ -20,67 +20,44 @@ HALF = 0.5  # of it: a rise smaller than that counts as mitigated
 
 def loss(data, regime, generation=-1, score="test_perplexity"):
     """ln of a perplexity of every run."""
-    return np.log(data[score].sel(regime=regime).isel(generation=generation).values)
+    return np.log(at(data, score, regime, generation))
+
+
+def moved(data, regime, score="test_perplexity"):
+    """Change of ln perplexity of every run from the first to the last generation."""
+    return loss(data, regime, -1, score) - loss(data, regime, 0, score)
 
 
 def change(data, regime, score="test_perplexity"):
     """Paired change of ln perplexity from the first to the last generation."""
-    return difference(loss(data, regime, -1, score), loss(data, regime, 0, score))
+    return mean(moved(data, regime, score))
+
+
+def ends(data, regime, other):
+    """Paired difference of ln perplexity of two regimes at the last generation."""
+    return difference(loss(data, regime), loss(data, other))
+
+
+def factor(interval):
+    """What a difference of ln perplexity means for the perplexity."""
+    return f"{np.exp(interval.estimate):.2f}"
 
 
 def times(interval):
     """A change of ln perplexity in words."""
-    return f"times {np.exp(interval.estimate):.2f}"
+    return f"times {factor(interval)}"
 
 
-def _in_each(results, measure, judge, words, change_words):
-    """A finding over both worlds: the verdict is that of the worse one, whose interval is shown."""
-    found = {name: measure(results[name]) for name in WORLDS}
-    verdicts = {name: judge(results[name], interval) for name, interval in found.items()}
-    order = [SUPPORTED, LIMITED, NOT_SUPPORTED, NOT_TESTABLE]
-    worst = max(WORLDS, key=lambda name: order.index(verdicts[name]))
-    said = "; ".join(f"{WORLDS[name]}: {words(results[name], interval)}" for name, interval in found.items())
-    return Finding(verdicts[worst], said, found[worst], change_words)
+def _in_each(judge):
+    """For a judge of one world: what it finds in both, with the verdict and the interval of the worse one."""
 
+    @wraps(judge)
+    def judged(results):
+        found = {said: judge(results[name]) for name, said in WORLDS.items()}
+        worst = max(found.values(), key=lambda one: VERDICTS.index(one.verdict))
+        return replace(worst, measured="; ".join(f"{said}: {one.measured}" for said, one in found.items()))
 
-@claim("nature-language-replaced", "Shumailov et al. 2024, result 2", "20 to 28 perplexity points lost")
-def _replaced(results):
-    """A language model that is trained on its predecessor's text, with no original data kept, loses performance."""
-    return _in_each(
-        results,
-        lambda data: change(data, "Replace"),
-        lambda data, interval: ladder(interval.low > 0),
-        lambda data, interval: f"test perplexity {times(interval)} in {data.sizes['generation']} generations",
-        "A change of ln perplexity whose interval contains 0, in either model. Shown is the interval of the change.",
-    )
-
-
-@claim("thread-text", "thread, 11/N", "TinyStories: test loss 1.74 against 2.39")
-def _kept(results):
-    """With text too, accumulating mitigates the decay."""
-    return _in_each(
-        results,
-        lambda data: difference(loss(data, "Replace"), loss(data, "Accumulate")),
-        lambda data, interval: ladder(interval.low > 0),
-        lambda data, interval: f"Replace ends at {np.exp(interval.estimate):.2f} times the perplexity of Accumulate",
-        "A paired difference of ln perplexity whose interval contains 0, in either model.",
-    )
-
-
-def small_rise(data, interval):
-    """The verdict on a rise of ln perplexity that is to be small beside what Replace adds in the same data."""
-    whole = change(data, "Replace")
-    if whole.low <= 0:
-        return NOT_TESTABLE
-    share = interval.high / whole.estimate
-    return ladder(share < MARGIN, share < HALF)
-
-
-def shared(data, interval):
-    """The rise under Accumulate in words, and as a share of Replace's."""
-    whole = change(data, "Replace")
-    said = f"test perplexity {times(interval)}, under Replace {times(whole)}"
-    return said + (f"; in nats {interval.estimate / whole.estimate:.0%} of it" if whole.low > 0 else "")
+    return judged
 
 
 SHARES = (
@@ -89,13 +66,40 @@ SHARES = (
 )
 
 
-@claim("thread-no-collapse-text", "thread, 10/N", "“no model collapse”")
-def _no_collapse(results):
-    """With accumulating text there is no model collapse.
+def no_collapse(data):
+    """A finding on the rise of ln perplexity under Accumulate, which is to be small beside what Replace adds."""
+    found, whole = (change(data, regime) for regime in ("Accumulate", "Replace"))
+    said = f"test perplexity {times(found)}, under Replace {times(whole)}"
+    said += f"; in nats {found.estimate / whole.estimate:.0%} of it" if whole.low > 0 else ""
+    return Finding(small_beside(found, whole, MARGIN, HALF), said, found, SHARES)
 
-    Definition: the test loss hardly rises after generation 1; hardly is told by what Replace adds.
-    """
-    return _in_each(results, lambda data: change(data, "Accumulate"), small_rise, shared, SHARES)
+
+@claim("nature-language-replaced", "Shumailov et al. 2024, result 2", "20 to 28 perplexity points lost")
+@_in_each
+def _replaced(data):
+    """A language model that is trained on its predecessor's text, with no original data kept, loses performance."""
+    found = change(data, "Replace")
+    return rises(
+        found,
+        f"test perplexity {times(found)} in {data.sizes['generation']} generations",
+        "A change of ln perplexity whose interval contains 0, in either model. Shown is the interval of the change.",
+    )
+
+
+@claim("thread-text", "thread, 11/N", "TinyStories: test loss 1.74 against 2.39")
+@_in_each
+def _kept(data):
+    """With text too, accumulating mitigates the decay."""
+    found = ends(data, "Replace", "Accumulate")
+    said = f"Replace ends at {factor(found)} times the perplexity of Accumulate"
+    return rises(found, said, "A paired difference of ln perplexity whose interval contains 0, in either model.")
+
+
+@claim("thread-no-collapse-text", "thread, 10/N", "“no model collapse”")
+@_in_each
+def _no_collapse(data):
+    """With accumulating text there is no model collapse."""
+    return no_collapse(data)
 
 
 def slope(long, first=None, last=None):
@@ -112,16 +116,13 @@ def slope(long, first=None, last=None):
 def _levels_off(results):
     """For a language model too, the loss under Accumulate levels off, as it does in linear regression.
 
-    Under a law of the kind 1 + 1/4 + 1/9 + … the slope in ln t falls to about a quarter from the early generations to
-    the late ones; under ln t it stays.
+    Under 1 + 1/4 + 1/9 + … the slope in ln t falls to about a quarter; under ln t it stays.
     """
-    long = results["long"]
+    long, last = results["long"], results["long"].sizes["generation"]
     found, early = mean(slope(long)), slope(long, 2, 5).mean()
     share = found.high / early
-    word = ladder(share < 0.5, share < 0.8)
-    last = long.sizes["generation"]
     return Finding(
-        word,
+        ladder(share < 0.5, share < 0.8),
         f"n-gram: the perplexity under Accumulate grows like $t^{{{early:.2f}}}$ over generations 2 to 5 and like "
         f"$t^{{{found.estimate:.2f}}}$ over {last // 2 + 1} to {last}; chapter 11 finds the same for exact copies of "
         "real text, so that the estimator and not the text is the cause",
@@ -131,17 +132,12 @@ def _levels_off(results):
 
 
 @claim("book-tails-sampled", "a question of this book", "seen in the Nature paper with a beam search")
-def _narrows(results):
+@_in_each
+def _narrows(data):
     """If text is sampled, later models too write more of what the first model finds likely."""
-    return _in_each(
-        results,
-        lambda data: change(data, "Replace", "generated_perplexity"),
-        lambda data, interval: ladder(interval.high < 0),
-        lambda data, interval: (
-            f"what is written has {times(interval).replace('times ', '')} times the perplexity under the first model"
-        ),
-        "A change whose interval lies below 0 in both models.",
-    )
+    found = change(data, "Replace", "generated_perplexity")
+    said = f"what is written has {factor(found)} times the perplexity under the first model"
+    return falls(found, said, "A change whose interval lies below 0 in both models.")
 
 
 @claim("colm-text-epochs", "Gerstgrasser et al. 2024, Table 2", "1.82 to 1.74 and to 2.39")
@@ -163,35 +159,27 @@ def _colm_epochs(data):
 @recorded("language-replaced", "recorded three epochs")
 def _colm_grown(data):
     """A replaced set that grows as the accumulated one does lies between the two."""
-    grown, accumulated, replaced = (loss(data, regime) for regime in ("ReplaceGrown", "Accumulate", "Replace"))
-    above, below = difference(grown, accumulated), difference(replaced, grown)
+    above, below = ends(data, "ReplaceGrown", "Accumulate"), ends(data, "Replace", "ReplaceGrown")
     return Finding(
         ladder(above.low > 0 and below.low > 0, above.low > 0),
-        f"recorded, passes over everything: a grown replaced set ends at {np.exp(above.estimate):.2f} times the "
-        f"perplexity of Accumulate, and Replace at {np.exp(below.estimate):.2f} times that of the grown set",
+        f"recorded, passes over everything: a grown replaced set ends at {factor(above)} times the perplexity of "
+        f"Accumulate, and Replace at {factor(below)} times that of the grown set",
         above,
         "A grown set that does as well as the accumulated one; with limits, one that does no better than Replace.",
     )
 
 
 @claim("colm-text-temperature", "Gerstgrasser et al. 2024, Table 2", "Replace 2.39 to 5.82, Accumulate 1.74 to 1.75")
-def _colm_temperature(results):
+@recorded("language-replaced", "recorded matched compute", "recorded temperature 0.3")
+def _colm_temperature(warm, cold):
     """A low sampling temperature makes Replace far worse and leaves Accumulate nearly alone."""
-    names = ("recorded matched compute", "recorded temperature 0.3")
-    if any(name not in results for name in names):
-        return Finding(NOT_TESTABLE, "no recorded run", None, "`make records ONLY=language-replaced`.")
-    warm, cold = (results[name] for name in names)
-    gap = {}
-    for regime in ("Replace", "Accumulate"):
-        gap[regime] = difference(loss(cold, regime), loss(warm, regime))
-    extra = difference(
-        loss(cold, "Replace") - loss(warm, "Replace"), loss(cold, "Accumulate") - loss(warm, "Accumulate")
-    )
-    small = gap["Accumulate"].high < NEARLY * gap["Replace"].estimate
+    colder = [loss(cold, regime) - loss(warm, regime) for regime in ("Replace", "Accumulate")]
+    (replaced, kept), extra = map(mean, colder), difference(*colder)
+    holds = replaced.low > 0 and extra.low > 0
     return Finding(
-        ladder(gap["Replace"].low > 0 and extra.low > 0 and small, gap["Replace"].low > 0 and extra.low > 0),
-        f"recorded: at temperature 0.3 Replace ends at {np.exp(gap['Replace'].estimate):.2f} times its perplexity at "
-        f"temperature 1, Accumulate at {number(np.exp(gap['Accumulate'].estimate), '.2f')} times",
+        ladder(holds and kept.high < NEARLY * replaced.estimate, holds),
+        f"recorded: at temperature 0.3 Replace ends at {factor(replaced)} times its perplexity at temperature 1, "
+        f"Accumulate at {factor(kept)} times",
         extra,
         f"An effect on ln perplexity under Accumulate below {NEARLY:.0%} of that under Replace, for a verdict without "
         "limits; effects that do not differ, for none. Shown is the difference of the effects.",
