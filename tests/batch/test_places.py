@@ -105,7 +105,7 @@ def test_workers_that_do_not_fit_are_refused(tmp_path, client, monkeypatch):
 # Stand-ins for Slurm: the job script is run on this machine, in the background, and ended when it is cancelled.
 SBATCH = """\
 #!/bin/bash
-number=$((100 + $(ls {jobs} | grep -c sh$)))
+number=$$
 cp "${{@: -1}}" {jobs}/$number.sh
 setsid bash {jobs}/$number.sh > {jobs}/$number.log 2>&1 &
 echo $! > {jobs}/$number.pid
