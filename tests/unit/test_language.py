@@ -1,9 +1,8 @@
 """What language worlds share: errors that name what is wrong and lose nothing."""
 
-import os
-import subprocess
-import sys
-import textwrap
+import contextlib
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from lib.regimes import Keep, Replace
 from lib.worlds.language import training
 from lib.worlds.language.ngram import NGram
 from lib.worlds.language.transformer import Transformer
-from tests.conftest import ROOT
 from tests.unit import tiny
 
 CALL = {"n": 30, "generations": 3, "runs": 3, "seed": 5}
@@ -154,33 +152,20 @@ def test_a_checkpoint_of_another_text_is_refused(worlds, data, tmp_path):
 # A full disk, for which a limit on the size of files stands in: text still fits, weights do not
 
 
-SCRIPT = """
-import resource, signal, sys
-import numpy as np
-from lib.worlds.language import training
-from lib.pool import Part, Rows
-from lib.recursion import recurse
-from lib.regimes import Keep, Replace
-from lib.worlds.language.ngram import NGram
-from lib.worlds.language.transformer import Transformer
-from lib.worlds.language.pretrained import Pretrained
-world = eval(sys.argv[1])
-_ = world.settings()
-call = eval(sys.argv[4])
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
-training.SAVE_SECONDS = float(sys.argv[5])
-recurse(world, [Replace(), Keep(0.1)], checkpoint=sys.argv[2], **call)
-"""
-
-
-def full(world, folder, limit, call, seconds=300.0):
-    """What a call says on a disk where no file may be longer than that."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), repr(world), folder, limit, call, seconds]
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode != 0
-    return done.stderr.strip().splitlines()[-1]
+@contextlib.contextmanager
+def full(limit):
+    """A disk where no file may be longer than that; what the error there says."""
+    said, (soft, hard) = [], resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        yield said
+        raise AssertionError("everything was written")
+    except OSError as error:
+        said.append(str(error))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("kind", ["ngram", "transformer", "pretrained"])
@@ -194,25 +179,32 @@ def test_a_full_disk_is_named_and_loses_nothing(worlds, tmp_path, kind):
         for path in folder.rglob("*")
         if path.is_file() and path.name not in ("settings.json", ".lock")
     }
-    said = full(small, folder, 4000 if kind == "ngram" else 8000, call)
-    assert said.startswith("OSError: ") and "checkpoint '" in said and "/0003' cannot be written" in said
+    with full(4000 if kind == "ngram" else 8000) as told:
+        recurse(small, [Replace(), Keep(0.1)], checkpoint=folder, **call)
+    (said,) = told
+    assert "checkpoint '" in said and "/0003' cannot be written" in said
     assert "generations up to 2 are kept" in said and str(folder) in said
     assert {path: path.read_bytes() for path in before} == before
     assert not list(folder.rglob(".unfinished-*"))
     assert recurse(small, [Replace(), Keep(0.1)], checkpoint=folder, **call).identical(unbroken)
 
 
-def test_a_full_disk_within_a_fit_is_named_and_loses_nothing(worlds, tmp_path):
+def test_a_full_disk_within_a_fit_is_named_and_loses_nothing(worlds, tmp_path, monkeypatch):
     small, call = worlds("transformer", steps=40), CALL | {"runs": 2, "generations": 2}
     folder = tmp_path / "run"
     unbroken = recurse(small, [Replace(), Keep(0.1)], **call)
     recurse(small, [Replace()], checkpoint=folder, **(call | {"generations": 1}))
-    said = full(small, folder, 8000, call, seconds=-1.0)
-    assert said.startswith("OSError: ") and "progress '" in said and "cannot be written (" in said
+    with full(8000) as told, monkeypatch.context() as patch:
+        patch.setattr(training, "SAVE_SECONDS", -1.0)
+        recurse(small, [Replace(), Keep(0.1)], checkpoint=folder, **call)
+    (said,) = told
+    assert "progress '" in said and "cannot be written (" in said
     assert f"{folder}/" in said and "/.progress-0002/fit-0000'" in said and "what was kept before stays" in said
     assert not list(folder.rglob(".unfinished-*"))
     # The weights of a run that is finished are kept for the runs after it; that may be what does not fit.
-    said = full(small, folder, 8000, call)
+    with full(8000) as told:
+        recurse(small, [Replace(), Keep(0.1)], checkpoint=folder, **call)
+    (said,) = told
     assert "/.progress-0002/run-0000' cannot be written" in said and "the runs before it are kept" in said
     assert not list(folder.rglob(".unfinished-*"))
     assert recurse(small, [Replace(), Keep(0.1)], checkpoint=folder, **call).identical(unbroken)
