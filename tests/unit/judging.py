@@ -4,7 +4,7 @@ from lib import ledger
 from lib.worlds import densities, gaussian
 from lib.worlds.discrete import Discrete
 from lib.worlds.language.ngram import NGram
-from lib.worlds.molecules.truth import Conformers
+from lib.worlds.molecules.conformers import Conformers
 from lib.worlds.spiked import Spiked
 
 SCORES = Discrete.scores | NGram.scores | Conformers.scores | Spiked.scores
