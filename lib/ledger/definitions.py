@@ -1,12 +1,8 @@
 """The eight definitions of model collapse in use (Schaeffer et al. 2025), as predicates on a trajectory.
 
 A predicate answers yes, no, or *not decidable here*: because no score of the data set says anything about it, or
-because the runs are too few or too short. Papers state their definitions in words. The thresholds below are this
-book's, and are part of every answer.
-
-A trajectory is one regime of a data set of `lib.recursion.recurse`, or of a summary of one (`lib.records.summary`).
-What a score says is read from what its world declares of it; changes between generations are those of the summary,
-paired within runs.
+because the runs are too few or too short. The thresholds are this book's. A trajectory is one regime of a data set of
+`lib.recursion.recurse`, or of its summary (`lib.records.summary`).
 """
 
 from __future__ import annotations
@@ -72,11 +68,11 @@ class Course:
         return Interval(estimate, estimate - half, estimate + half, LEVEL)
 
     def beyond(self, factor: float) -> Interval:
-        """By how much the last mean exceeds `factor` times the first."""
+        """By how much the last mean is worse than `factor` times the first."""
         whole = self.change("whole")[1]
         covariance = (self.error[0] ** 2 + self.error[-1] ** 2 - whole**2) / 2
         variance = self.error[-1] ** 2 + factor**2 * self.error[0] ** 2 - 2 * factor * covariance
-        return self.interval(self.mean[-1] - factor * self.mean[0], max(variance, 0.0) ** 0.5)
+        return self.interval(self.sign * (self.mean[-1] - factor * self.mean[0]), max(variance, 0.0) ** 0.5)
 
     def at(self, share: float) -> int:
         """Index of the generation that is nearest to a share of the last."""
@@ -96,8 +92,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Definition:
-    """A definition of collapse: its name, the threshold that this book gives it, which scores of a data set say
-    something about it, in order of preference, and the predicate."""
+    """Its name, the threshold that this book gives it, which scores of a data set say something about it, in order of
+    preference, and the predicate."""
 
     id: str
     name: str
@@ -150,11 +146,11 @@ def declared(data: xr.Dataset) -> list[tuple[str, ...]]:
     return list(zip(*(map(str, data[key].values) for key in ("score_name", *records.ABOUT)), strict=True))
 
 
-def _above(over: Interval, course: Course, said: str) -> Answer:
-    """Yes if the whole interval is above 0, no if below, undecided if it holds 0 or has no ends."""
+def _above(over: Interval, course: Course, said: str, tolerance: float = 0.0) -> Answer:
+    """Yes if the whole interval is above 0, no if it is below a tolerance, undecided if neither or without ends."""
     if not np.isfinite(over.low):
         return Answer(None, course.score, said + ", from too few runs or generations")
-    answer = True if over.low > 0 else False if over.high < 0 else None
+    answer = True if over.low > 0 else False if over.high < tolerance else None
     return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", over)
 
 
@@ -169,21 +165,26 @@ def _catastrophic(course, data, regime):
 
 def _rises(course, data, regime):
     rise = course.interval(*course.change("whole"))
-    if not np.isfinite(rise.low):
-        return Answer(None, course.score, "a rise needs more than one run to be seen")
-    return Answer(rise.low > 0, course.score, f"{course.score} changes by {rise:.3g}", rise)
+    return _above(rise, course, f"{course.score} changes by {rise:.3g}", np.inf)
 
 
-def _unbounded(course, tolerance, sign=1.0) -> tuple[bool | None, str, Interval | None]:
+def _risen(course, data, regime):
+    change, error = course.change("whole")
+    said = f"{course.score} goes from {number(course.mean[0], '.2g')} to {number(course.mean[-1], '.2g')}"
+    return _above(course.interval(course.sign * change, error), course, said, NEGLIGIBLE)
+
+
+def _unbounded(course, begin, tolerance, sign=1.0) -> Answer:
     """Whether a rise goes on: per unit of ln t the last doubling is compared with the one before."""
     t, places = course.generation, [course.at(0.25), course.at(0.5), -1]
     quarter, half, end = (int(t[place]) for place in places)
     if end < 8 or not quarter < half < end:
-        return None, f"{end} generations are too few to see a rise go on", None
+        return Answer(None, course.score, f"{begin}{end} generations are too few to see a rise go on")
     with np.errstate(divide="ignore", invalid="ignore"):
         carried = (course.mean[places] / course.median[places] > CARRIED).any()
     if course.kind == "excess risk" and carried:
-        return None, "the mean is carried by rare runs, so its interval cannot be trusted", None
+        said = "the mean is carried by rare runs, so its interval cannot be trusted"
+        return Answer(None, course.score, begin + said)
     (rise, error), (earlier, error_before), (_, error_both) = (course.change(c) for c in ("last", "before", "both"))
     late, before = 1 / log(end / half), LEVELLING / log(half / quarter)
     covariance = (error_both**2 - error**2 - error_before**2) / 2
@@ -192,18 +193,16 @@ def _unbounded(course, tolerance, sign=1.0) -> tuple[bool | None, str, Interval 
     spread = max(variance, (late * error - before * error_before) ** 2) ** 0.5
     kept = course.interval(sign * (late * rise - before * earlier), spread)
     rise = course.interval(sign * rise, error)
-    said = f"{number(rise.estimate)} over the last doubling after {number(sign * earlier)} over the one before"
+    said = f"{begin}{number(rise.estimate)} over the last doubling after {number(sign * earlier)} over the one before"
     if rise.high < tolerance:
-        return False, said, rise
-    if rise.low > 0 and kept.low > 0:
-        return True, said, kept
-    return (False if kept.high < 0 else None), said + ("" if kept.high < 0 else ", too noisy to tell"), kept
+        return Answer(False, course.score, said, rise)
+    answer = True if rise.low > 0 and kept.low > 0 else False if kept.high < 0 else None
+    return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", kept)
 
 
 def _divergence(course, data, regime):
     level = abs(course.mean[course.at(0.5)]) if course.kind == "excess risk" else 1.0
-    answer, said, interval = _unbounded(course, FLAT * level)
-    return Answer(answer, course.score, f"{course.score}: {said}", interval)
+    return _unbounded(course, f"{course.score}: ", FLAT * level)
 
 
 def _scaling(course, data, regime):
@@ -236,25 +235,12 @@ def _variance(course, data, regime):
     said = f"a typical run has {number(float(np.exp(change)), '.2g')} of the first fit's {course.score} left"
     if left.high < log(LEFT):
         return Answer(True, course.score, said, left)
-    answer, more, interval = _unbounded(course, FLAT, sign=-1.0)
-    return Answer(answer, course.score, f"{said}; its logarithm falls by {more}", interval)
-
-
-def _risen(course, data, regime):
-    change, error = course.change("whole")
-    rise = course.interval(course.sign * change, error)
-    if not np.isfinite(rise.low):
-        return Answer(None, course.score, "a rise needs more than one run to be seen")
-    said = f"{course.score} goes from {number(course.mean[0], '.2g')} to {number(course.mean[-1], '.2g')}"
-    answer = True if rise.low > 0 else False if rise.high < NEGLIGIBLE else None
-    return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", rise)
+    return _unbounded(course, f"{said}; its logarithm falls by ", FLAT, sign=-1.0)
 
 
 def _tails(course, data, regime):
-    kept = course.beyond(1 + course.sign * FADED)
-    worse = kept if course.sign > 0 else Interval(-kept.estimate, -kept.high, -kept.low, LEVEL)
     said = f"{course.score} goes from {number(course.mean[0], '.3g')} to {number(course.mean[-1], '.3g')}"
-    return _above(worse, course, said)
+    return _above(course.beyond(1 + course.sign * FADED), course, said)
 
 
 RISKS = of_kind("excess risk", "loss")

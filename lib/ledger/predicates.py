@@ -10,7 +10,7 @@ import numpy as np
 
 from lib import intervals
 from lib.intervals import Interval
-from lib.ledger import LEVEL, NOT_TESTABLE, Finding, ladder
+from lib.ledger import LEVEL, NOT_TESTABLE, Finding
 
 CLOSE = 0.03  # of itself, or 0.003: how far a large set may lie from a law for infinitely large ones
 
@@ -36,8 +36,7 @@ def gap(data, score, regime, other) -> Interval:
 
 
 def share_closed(data, score, regime) -> float:
-    """Share of the gap between Replace and Accumulate at the last generation that a regime closes, by the means over
-    runs."""
+    """Share of the gap between Replace and Accumulate at the end that a regime closes, by the means over runs."""
     replaced, accumulated, own = (at(data, score, r).mean() for r in ("Replace", "Accumulate", regime))
     return (replaced - own) / (replaced - accumulated)
 
@@ -68,13 +67,9 @@ def all_hold(found: list, law: list) -> bool:
     return all(agrees(interval, value) for interval, value in zip(found, law, strict=True))
 
 
-def small_beside(own, whole, least, most) -> str:
-    """The verdict on an effect that is to be small beside what Replace adds: supported if its upper end stays below the
-    share `least` of it, with limits below `most`, not testable if Replace adds nothing."""
-    if not whole.low > 0:
-        return NOT_TESTABLE
-    share = own.high / whole.estimate
-    return ladder(share < least, share < most)
+def untestable(measured, change, interval=None) -> Finding:
+    """The finding where nothing can be judged."""
+    return Finding(NOT_TESTABLE, measured, interval, change)
 
 
 def recorded(sweep: str, *names: str) -> Callable:
@@ -85,7 +80,7 @@ def recorded(sweep: str, *names: str) -> Callable:
         @functools.wraps(judge)
         def judged(results):
             if any(name not in results for name in names):
-                return Finding(NOT_TESTABLE, "no recorded run", None, f"`make records ONLY={sweep}`.")
+                return untestable("no recorded run", f"`make records ONLY={sweep}`.")
             return judge(*(results[name] for name in names))
 
         return judged
