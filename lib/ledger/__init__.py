@@ -4,8 +4,6 @@ A claim has an id, a source, a statement, and a judge: a function from the chapt
 measured effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json

@@ -5,8 +5,6 @@ because the runs are too few or too short. The thresholds are this book's. A tra
 `lib.recursion.recurse`, or of its summary (`lib.records.summary`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
@@ -69,9 +67,8 @@ class Course:
 
     def beyond(self, factor: float) -> Interval:
         """By how much the last mean is worse than `factor` times the first."""
-        whole = self.change("whole")[1]
-        covariance = (self.error[0] ** 2 + self.error[-1] ** 2 - whole**2) / 2
-        variance = self.error[-1] ** 2 + factor**2 * self.error[0] ** 2 - 2 * factor * covariance
+        first, last, whole = self.error[0] ** 2, self.error[-1] ** 2, self.change("whole")[1] ** 2
+        variance = last + factor**2 * first - factor * (first + last - whole)
         return self.interval(self.sign * (self.mean[-1] - factor * self.mean[0]), max(variance, 0.0) ** 0.5)
 
     def at(self, share: float) -> int:
@@ -81,8 +78,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Answer:
-    """`collapses` is None where the definition cannot be decided; `measured` says on what the answer stands, or why
-    there is none."""
+    """`collapses` is None if undecided; `measured` says on what the answer stands, or why there is none."""
 
     collapses: bool | None
     score: str | None
@@ -119,8 +115,7 @@ def judge(data: xr.Dataset, regime: str) -> dict[str, Answer]:
 
 
 def of_kind(*kinds: str, units: tuple[str, ...] | None = None) -> Callable[[xr.Dataset], list[str]]:
-    """The scores of a data set that are of the first of these kinds, then those of the next; losses only in `units`, if
-    given. ValueError for a score of which nobody has said its kind."""
+    """The scores of a data set of the first of these kinds, then of the next; losses only in `units`, if given."""
 
     def scores(data: xr.Dataset) -> list[str]:
         known = {score: (kind, unit) for score, kind, _, unit in declared(data)}
@@ -209,20 +204,18 @@ def _scaling(course, data, regime):
     real = data["regime"].values[data["family"].values == "RealOnly"] if "family" in data else []
     if "train_size" not in data or not len(real):
         return Answer(None, None, "no real data of the same growing size beside it")
-    pairs = [(course, regime), (Course(data, real[0], course.score), real[0])]
-    sizes = [data["train_size"].sel(regime=r).values[[0, -1]].astype(float) for _, r in pairs]
-    if min(last / first for first, last in sizes) <= 1:
+    pair = (course, Course(data, real[0], course.score))
+    sizes = [data["train_size"].sel(regime=r).values.astype(float) for r in (regime, real[0])]
+    growth = [size[-1] / size[0] for size in sizes]
+    if min(growth) <= 1:
         return Answer(None, course.score, "sets of one size: a scaling law needs several")
-    growth = [log(last / first) for first, last in sizes]
-    slopes = [log(c.mean[-1] / c.mean[0]) / g for (c, _), g in zip(pairs, growth, strict=True)]
-    # Errors of logarithms by the delta method; the first fit is the same in both and its part is counted twice, on the
-    # safe side.
-    errors = [np.hypot(*(c.error[[0, -1]] / c.mean[[0, -1]])) / g for (c, _), g in zip(pairs, growth, strict=True)]
+    slopes = [log(c.mean[-1] / c.mean[0]) / log(g) for c, g in zip(pair, growth, strict=True)]
+    # Errors of logarithms by the delta method; the shared first fit is counted twice, on the safe side.
+    errors = [np.hypot(*(c.error[[0, -1]] / c.mean[[0, -1]])) / log(g) for c, g in zip(pair, growth, strict=True)]
     half = float(stats.norm.ppf(0.5 + LEVEL / 2) * np.hypot(*errors))
     if not np.isfinite(half):
         return Answer(None, course.score, "an exponent needs more than one run")
-    own, ideal = (number(slope, ".2f") for slope in slopes)
-    gap = slopes[0] - slopes[1]
+    (own, ideal), gap = (number(slope, ".2f") for slope in slopes), slopes[0] - slopes[1]
     said = f"{course.score} falls like rows^{own}, with real data like rows^{ideal}"
     return Answer(gap > half, course.score, said, Interval(gap, gap - half, gap + half, LEVEL))
 

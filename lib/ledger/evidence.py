@@ -5,8 +5,6 @@ more, they are medians over all of them, whose errors are reckoned from the stor
 regimes were independent. They share data, so these intervals are too wide rather than too narrow.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping
@@ -26,13 +24,8 @@ from lib.ledger import definitions
 
 LEVEL = claims.LEVEL
 MANY = 20  # runs; fewer than that have no quartiles worth the name
-SOURCES = {  # how the sources of claims begin, and what the book calls them
-    "Shumailov": "the Nature paper",
-    "thread": "the thread",
-    "Gerstgrasser": "the reply",
-}
+SOURCES = {"Shumailov": "the Nature paper", "thread": "the thread", "Gerstgrasser": "the reply"}  # by how they begin
 OTHERS = "others and this book"
-SHARES = ("collapsed",)  # scores that are 0 or 1 in each run
 ENDS = ["estimate", "low", "high"]
 Stored = Mapping[int, Mapping[str, xr.Dataset]]  # by chapter and name
 
@@ -134,7 +127,7 @@ def course(data: xr.Dataset, regime: str, score: str, log: bool = False) -> tupl
     if runs < MANY:
         values = take(found[score].values.astype(float))
         return values, np.zeros(len(values)), values.shape[1]
-    if score in SHARES:
+    if score == "collapsed":  # 0 or 1 in each run
         mean = found["mean_of"].sel(part="estimate").values.astype(float)
         return mean[:, None], np.sqrt(mean * (1 - mean) / runs), runs
     quartiles = found["quantile_of"].sel(quantile=[0.25, 0.5, 0.75]).values.astype(float)
@@ -159,8 +152,7 @@ def interval(found: tuple[np.ndarray, float, int]) -> Interval:
 
 
 def ratio(a: tuple[np.ndarray, float, int], b: tuple[np.ndarray, float, int]) -> Interval:
-    """Fieller's interval of the ratio of two changes, paired where whole runs are known. NaN ends if `b` is not
-    separated from 0."""
+    """Fieller's interval of the ratio of two changes, paired if whole runs are known; NaN ends if `b` may be 0."""
     (x, error_x, runs), (y, error_y, _) = a, b
     if x.shape != y.shape:
         refuse("changes", (x.shape, y.shape), "changes of as many runs")
@@ -213,8 +205,7 @@ def effects(read: Stored) -> xr.Dataset:
 
 
 def collapses(read: Stored) -> xr.Dataset:
-    """Whether a score of risk rises catastrophically, or the variance collapses (`lib.ledger.definitions`), in each
-    experiment: 1 for yes, 0 for no, −1 where neither can be decided."""
+    """Whether risk rises catastrophically, or the variance collapses, in each experiment: 1 yes, 0 no, −1 undecided."""
     known = _known(read)
     answers = np.full((len(known), 2), -1)
     for i, (_, data) in enumerate(known):
@@ -229,8 +220,7 @@ def collapses(read: Stored) -> xr.Dataset:
 
 
 def covariance(fixed: xr.Dataset, growing: xr.Dataset) -> xr.Dataset:
-    """Change of the log of the median variance ratio under Replace, at a fixed size (with its law) and at growing
-    ones."""
+    """Change of the log of the median variance ratio under Replace, at a fixed size (with its law) and growing ones."""
     fits, n = [int(data["generation"].values[-1]) for data in (fixed, growing)], int(fixed.attrs["n"])
     found = [interval(change(data, "Replace", "trace_ratio", log=True)) for data in (fixed, growing)]
     return xr.Dataset(

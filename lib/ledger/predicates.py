@@ -1,8 +1,6 @@
 """What judges take from a data set of `recurse`, and what they ask of a measurement. All intervals are at 99% unless
 told."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 
@@ -10,7 +8,7 @@ import numpy as np
 
 from lib import intervals
 from lib.intervals import Interval
-from lib.ledger import LEVEL, NOT_TESTABLE, Finding
+from lib.ledger import LEVEL, NOT_TESTABLE, Finding, ladder
 
 CLOSE = 0.03  # of itself, or 0.003: how far a large set may lie from a law for infinitely large ones
 
@@ -41,11 +39,6 @@ def share_closed(data, score, regime) -> float:
     return (replaced - own) / (replaced - accumulated)
 
 
-def listed(data, name) -> list:
-    """An attribute that holds one value or several, as a list."""
-    return np.atleast_1d(data.attrs[name]).tolist()
-
-
 def together(count: int) -> float:
     """The level at which `count` intervals all hold together with 99%."""
     return 1 - (1 - LEVEL) / count
@@ -73,8 +66,7 @@ def untestable(measured, change, interval=None) -> Finding:
 
 
 def recorded(sweep: str, *names: str) -> Callable:
-    """For a judge of recorded data sets, which it gets one by one: without one of them, the claim is not testable
-    here."""
+    """For a judge of recorded data sets, which it gets one by one: without one of them nothing can be judged."""
 
     def wrap(judge):
         @functools.wraps(judge)
@@ -86,3 +78,13 @@ def recorded(sweep: str, *names: str) -> Callable:
         return judged
 
     return wrap
+
+
+def rises(found, said, change) -> Finding:
+    """A finding that is supported if the whole interval lies above 0."""
+    return Finding(ladder(found.low > 0), said, found, change)
+
+
+def falls(found, said, change) -> Finding:
+    """A finding that is supported if the whole interval lies below 0."""
+    return Finding(ladder(found.high < 0), said, found, change)

@@ -5,8 +5,6 @@ for none, −1 where undecided. Trajectories of one chapter share data, so an in
 move with another choice of experiments of this kind, and no more than that.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.ledger import Finding, claim, ladder

@@ -1,14 +1,12 @@
 """Judges of chapter 11, its later sections: filters, weights, what was never sampled, fits that smooth. See
 `lib.ledger.claims.limits`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.intervals import number
 from lib.ledger import NOT_SUPPORTED, NOT_TESTABLE, Finding, claim, ladder
 from lib.ledger.definitions import LEFT, LEVELLING
-from lib.ledger.predicates import all_hold, at, difference, listed, mean, median, near, together
+from lib.ledger.predicates import all_hold, at, difference, mean, median, near, together
 from lib.regimes import Accumulate, Replace
 from lib.theory import limits
 
@@ -47,8 +45,8 @@ def _share(data, regime, verifier, state):
 def belief(results):
     """Training on verified output tends to what the verifier believes."""
     data = results["verified"]
-    truth, kept = listed(data, "truth"), float(data.attrs["kept"])
-    accept = np.reshape(listed(data, "accept"), (3, 3))[1]
+    truth, kept = data.attrs["truth"], float(data.attrs["kept"])
+    accept = np.reshape(data.attrs["accept"], (3, 3))[1]
     t, best, both = data.sizes["generation"], int(np.argmax(accept)), (Replace(), Accumulate())
     replaced, found = (_share(data, r, "with a taste", best) for r in both)
     law, own_law = (limits.mean_field(r, truth, t, limits.tilted(accept), kept)[-1, best] for r in both)
@@ -70,7 +68,7 @@ def belief(results):
 def quality(results):
     """Users who share better outputs, and better filters, make synthetic data better for the next model."""
     data = results["verified"]
-    _, good, wrong = listed(data, "truth")
+    _, good, wrong = data.attrs["truth"]
     honest, taste = (_share(data, "Accumulate", verifier, 2) for verifier in ("honest", "with a taste"))
     liked_less = _share(data, "Accumulate", "with a taste", 1)
     holds = honest.high < wrong and taste.high < wrong

@@ -3,8 +3,6 @@
 Test losses have heavy tails under Replace, so medians over runs are compared, by intervals that assume no distribution.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib import theory
@@ -18,9 +16,8 @@ MOST = 0.5  # a statement that holds in more than half of the settings, but not 
 
 
 def _over_settings(results, compare):
-    """What `compare` makes of the losses of the kernel density estimates, a shape and a bandwidth in each setting: the
-    words for the setting whose interval reaches lowest, that interval, and the share and the count of those above
-    0."""
+    """What `compare` makes of the losses of the kernel density estimates in every setting: where its interval reaches
+    lowest, that interval, and the share and the count of those above 0."""
     data = results["kde"]
     found = {str(s): compare(data.sel(setting=s)) for s in data["setting"].values}
     setting, least = min(found.items(), key=lambda item: item[1].low)

@@ -1,10 +1,8 @@
 """Claims of chapter 9: a diffusion model of molecular conformers."""
 
-from __future__ import annotations
-
 from lib.intervals import number
 from lib.ledger import Finding, claim, ladder
-from lib.ledger.predicates import change, gap
+from lib.ledger.predicates import change, gap, rises
 
 HALF = 0.5  # of what Replace adds: as much as that is no remedy
 FLAT = 0.1  # of what Replace adds: less than that counts as none
@@ -17,11 +15,10 @@ def _decay(results):
     """A diffusion model trained on its predecessor's conformers decays."""
     data = results["main"]
     found, shapes = change(data, ERROR, "Replace").scaled(THOUSANDTHS), change(data, TORSION, "Replace")
-    return Finding(
-        ladder(found.low > 0),
+    return rises(
+        found,
         f"the denoising error on real conformers rises by {found.estimate:.1f} thousandths from generation 1 to "
         f"{data.sizes['generation']}, the distance of torsion angles from the truth by {shapes:.1f} degrees",
-        found,
         "A change of the denoising error whose interval contains 0.",
     )
 
@@ -30,9 +27,8 @@ def _decay(results):
 def _flat(results):
     """With accumulating conformers the test loss stays about flat."""
     own, replaced = (change(results["main"], ERROR, r).scaled(THOUSANDTHS) for r in ("Accumulate", "Replace"))
-    below = [replaced.low > 0 and own.high < share * replaced.estimate for share in (FLAT, HALF)]
     return Finding(
-        ladder(*below),
+        ladder(*(replaced.low > 0 and own.high < share * replaced.estimate for share in (FLAT, HALF))),
         f"under Accumulate the denoising error rises by {number(own.estimate, '.2g')} thousandths, "
         f"{number(own.estimate / replaced.estimate, '.0%')} of what it rises under Replace",
         own,
@@ -58,10 +54,7 @@ def _mitigated(results):
 
 @claim("thread-no-collapse-molecules", "thread, 10/N", "“no model collapse”")
 def _no_collapse(results):
-    """With accumulating conformers there is no model collapse.
-
-    By the shapes, against real conformers refitted, so that what training alone does is not counted.
-    """
+    """With accumulating conformers there is no model collapse."""
     left, whole = (gap(results["main"], TORSION, r, "RealOnly(refit)") for r in ("Accumulate", "Replace"))
     far = gap(results["main"], TORSION, "Replace", "Accumulate")
     return Finding(

@@ -5,8 +5,6 @@ long the chapter was run. Errors are excess risks in units of the first fit's; p
 In the ridge data sets XᵀX is the identity times the rows.
 """
 
-from __future__ import annotations
-
 from lib import intervals, theory
 from lib.ledger import LEVEL, Finding, claim, ladder
 from lib.ledger.predicates import agrees, at, difference, gap, mean, together
@@ -38,8 +36,7 @@ def _accumulated(data):
 
 
 def _coefficient(data, regime):
-    """Interval of what is left of it, the share that the first fit keeps, and whether it follows a law that tends to
-    0."""
+    """Interval of what is left of it, the share that the first fit keeps, and whether its law holds and tends to 0."""
     rows, penalty = data.attrs["n"], data.attrs["penalty"]
     kept = rows / (rows + data.attrs["ridge"] * (rows if penalty == "per_row" else 1))
     left = mean(at(data, "shrinkage", regime))
@@ -99,10 +96,7 @@ def _meaning(results):
     "asked of ridge regression; the reply says it of least squares only",
 )
 def _bounded(results):
-    """A bounded error is enough to say that a model has not collapsed, whatever the estimator.
-
-    What a bound alone says of a model that is not unbiased: ridge regression with its labels replaced.
-    """
+    """A bounded error is enough to say that a model has not collapsed, whatever the estimator."""
     ridge = results["ridge_fixed"]
     left, kept, follows = _coefficient(ridge, Replace())
     # All of w* is lost in the limit, and the noise that stays is a geometric sum.
@@ -139,10 +133,7 @@ def _grown(results):
 
 @claim("dey-donoho-universal", "Dey and Donoho 2024", "universal for a wide class of estimators")
 def _universal(results):
-    """For least squares the bound π²/6 is no accident of one dimension, size or design.
-
-    Every shape that the chapter ran, each interval at a level at which all of them hold together with 99%.
-    """
+    """For least squares the bound π²/6 is no accident of one dimension, size or design."""
     data = results["shapes"]
     noise, t, level = data.attrs["noise"], int(data["generation"][-1]), together(data.sizes["regime"])
     follows, ends = 0, []

@@ -1,7 +1,5 @@
 """Claims of chapter 1: what happens to data in practice, and what the paper's own framework says."""
 
-from __future__ import annotations
-
 import itertools
 
 from lib.ledger import Finding, claim, ladder

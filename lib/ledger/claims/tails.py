@@ -3,10 +3,8 @@
 *Lost*: the model gives the state probability 0. *Missing mass*: the true probability of all lost states.
 """
 
-from __future__ import annotations
-
 from lib.ledger import Finding, claim, ladder
-from lib.ledger.predicates import agrees, at, change, difference, gap, proportion, share_closed
+from lib.ledger.predicates import agrees, at, change, difference, gap, proportion, rises, share_closed
 from lib.theory import discrete
 
 MOST = 0.5  # a change of one thing that closes more than half of a gap is a remedy, if not the whole one
@@ -59,11 +57,10 @@ def _tails_first(results):
     lost = [1 - then[:, states].mean(axis=1) for states in (rare, ~rare)]
     later = [((start & ~then)[:, s].sum(axis=1) / start[:, s].sum(axis=1).clip(1)).mean() for s in (rare, ~rare)]
     found = difference(*lost)
-    return Finding(
-        ladder(found.low > 0),
+    return rises(
+        found,
         f"by generation {early}, {lost[0].mean():.0%} of the states with q ≤ 1/M are lost and {lost[1].mean():.0%} of "
         f"the others; of those that the first sample held, {later[0]:.0%} and {later[1]:.0%}",
-        found,
         "A paired difference whose interval contains 0.",
     )
 
@@ -92,10 +89,7 @@ def _preserved(results):
 
 @claim("thread-no-collapse-tails", "thread, 10/N", "“no model collapse”")
 def _no_collapse(results):
-    """With accumulating words there is no model collapse.
-
-    That no word is lost is a theorem about counts; what can vary is how far the kept frequencies drift.
-    """
+    """With accumulating words there is no model collapse."""
     found, other = (change(results["words"], "total_variation", r) for r in ("Accumulate", "Replace"))
     return Finding(
         ladder(found.low <= 0, found.high < other.low),

@@ -4,8 +4,6 @@ Errors are squared errors of a fitted mean in units of the first fit's, 1/n₁. 
 with the exact law and what the law says. What a Gaussian or a table cannot stand for is not testable here.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib import intervals, theory
@@ -79,8 +77,7 @@ def _no_collapse(results):
 
 
 def _lost(data, regime, expected=None):
-    """Of the states that the first fit of each run has (of one expected count, or all), the share that the last one has
-    not."""
+    """Of the states that a run's first fit has (of one expected count, or all), the share that the last has not."""
     chosen = slice(None) if expected is None else np.flatnonzero(np.isclose(data["expected"].values, expected))
     start, end = (at(data, "present", regime, g).astype(bool)[:, chosen] for g in (0, -1))
     return 1 - (start & end).sum(axis=1) / start.sum(axis=1)
@@ -138,20 +135,18 @@ def _images(results):
     """Without enough fresh real data in each generation, the quality or the diversity of image models falls and
     falls."""
     data = results["constant"]
-    t = data.sizes["generation"]
     (found, law), (accumulated, _) = _error(data, Replace()), _error(data, Accumulate())
     return untestable(
         f"no image enters this chapter. For the error of a Gaussian's mean, without fresh data: {found.estimate:.0f} "
-        f"first-fit errors at generation {t} under Replace (exact: {law:.0f}), and {accumulated.estimate:.2f} where "
-        "data accumulate",
+        f"first-fit errors at generation {data.sizes['generation']} under Replace (exact: {law:.0f}), and "
+        f"{accumulated.estimate:.2f} where data accumulate",
         "Image models in their loops, with precision and recall measured, and everything kept beside their other "
         "loops.",
     )
 
 
 def _shares(data):
-    """For each real share of a batch: whether the error of Accumulate follows its law at the end, and its change since
-    the first fit; intervals that all hold together with 99%."""
+    """For each real share of a batch: whether the error follows its law in the end, and its change; all at 99%."""
     level = together(2 * data.sizes["regime"])
     regimes = {float(share): Accumulate(fresh=float(share)) for share in data["fresh"].values}
     return {s: (agrees(*_error(data, r, level=level)), _rise(data, r, level=level)) for s, r in regimes.items()}
