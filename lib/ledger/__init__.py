@@ -4,8 +4,6 @@ A claim has an id, a source, a statement, and a judge: a function from the chapt
 measured effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json
@@ -29,9 +27,8 @@ VERDICTS = (SUPPORTED, LIMITED, NOT_SUPPORTED, NOT_TESTABLE)
 
 @dataclass(frozen=True)
 class Finding:
-    """What a judge found: a verdict, the measured effect in words (`measured`), its interval if there is one, and what
-    result would have made the verdict another. An interval without ends, from too few runs, decides nothing: whatever
-    the judge made of it, the verdict is then *not testable here*."""
+    """What a judge found: a verdict, the effect in words (`measured`), its interval if there is one, and what would
+    `change` the verdict. With an interval without ends, from too few runs, it is always *not testable here*."""
 
     verdict: str
     measured: str
@@ -49,8 +46,7 @@ Judge = Callable[[Mapping[str, xr.Dataset]], Finding]
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that somebody made. `source` names the paper or thread and the place in it; `paper` gives the number
-    or the words it stands on there."""
+    """A statement that somebody made: the `source`, and the number or the words it stands on in that `paper`."""
 
     id: str
     chapter: int
@@ -62,9 +58,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a chapter outside its notebook: where its claims stand, how many times the laptop's work the
-    paper's scale is (None for chapters that train networks: that depends on the GPU), and whether it reads what the
-    others have left."""
+    """Of a chapter: the modules of its claims, how many times the laptop's work the paper's scale is (None where that
+    depends on the GPU), and whether it reads what the others have left."""
 
     modules: tuple[str, ...]
     paper_times: int | None
@@ -124,8 +119,7 @@ def judge(chapter: int, results: Mapping[str, xr.Dataset]) -> dict[str, Finding]
 
 
 def ladder(supported: bool, limited: bool = False) -> str:
-    """The verdict of a claim that is supported, or supported with limits, or neither: it carries the burden of
-    proof."""
+    """The verdict of a claim, which carries the burden of proof."""
     return SUPPORTED if supported else LIMITED if limited else NOT_SUPPORTED
 
 
@@ -142,8 +136,7 @@ def table(chapter: int, findings: Mapping[str, Finding]) -> str:
 
 
 def dossier(claim: Claim, found: Mapping) -> str:
-    """Everything about one verdict, as a Markdown item: what was claimed and where, what was found, the predicate, and
-    what would change it. `found` is a stored finding, or a `Finding` as `asdict` gives it."""
+    """Everything about one verdict, as a Markdown item. `found` is a stored finding, or one as `asdict` gives it."""
     ends = found["interval"]
     interval = f" (99% interval {Interval(**ends):.3g})" if ends else ""
     judge = inspect.unwrap(claim.judge)
@@ -160,8 +153,8 @@ def to_json(findings: Mapping[str, Finding]) -> list[dict]:
 
 
 def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[tuple[Claim, dict]]:
-    """Every claim, or those of some chapters, with the finding stored by its chapter in `folder`. FileNotFoundError for
-    a chapter without results, ValueError for stored findings that are not those of the claims."""
+    """Every claim, or those of some chapters, with the finding stored in `folder`. FileNotFoundError for a chapter
+    without results, ValueError for findings that are not those of its claims."""
     rows = []
     for chapter in CHAPTERS if chapters is None else chapters:
         path = Path(folder) / f"{chapter:02d}.json"

@@ -1,15 +1,9 @@
 """The eight definitions of model collapse in use (Schaeffer et al. 2025), as predicates on a trajectory.
 
 A predicate answers yes, no, or *not decidable here*: because no score of the data set says anything about it, or
-because the runs are too few or too short. Papers state their definitions in words. The thresholds below are this
-book's, and are part of every answer.
-
-A trajectory is one regime of a data set of `lib.recursion.recurse`, or of a summary of one (`lib.records.summary`).
-What a score says is read from what its world declares of it; changes between generations are those of the summary,
-paired within runs.
+because the runs are too few or too short. The thresholds are this book's. A trajectory is one regime of a data set of
+`lib.recursion.recurse`, or of its summary (`lib.records.summary`).
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,11 +66,10 @@ class Course:
         return Interval(estimate, estimate - half, estimate + half, LEVEL)
 
     def beyond(self, factor: float) -> Interval:
-        """By how much the last mean exceeds `factor` times the first."""
-        whole = self.change("whole")[1]
-        covariance = (self.error[0] ** 2 + self.error[-1] ** 2 - whole**2) / 2
-        variance = self.error[-1] ** 2 + factor**2 * self.error[0] ** 2 - 2 * factor * covariance
-        return self.interval(self.mean[-1] - factor * self.mean[0], max(variance, 0.0) ** 0.5)
+        """By how much the last mean is worse than `factor` times the first."""
+        first, last, whole = self.error[0] ** 2, self.error[-1] ** 2, self.change("whole")[1] ** 2
+        variance = last + factor**2 * first - factor * (first + last - whole)
+        return self.interval(self.sign * (self.mean[-1] - factor * self.mean[0]), max(variance, 0.0) ** 0.5)
 
     def at(self, share: float) -> int:
         """Index of the generation that is nearest to a share of the last."""
@@ -85,8 +78,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Answer:
-    """`collapses` is None where the definition cannot be decided; `measured` says on what the answer stands, or why
-    there is none."""
+    """`collapses` is None if undecided; `measured` says on what the answer stands, or why there is none."""
 
     collapses: bool | None
     score: str | None
@@ -96,8 +88,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Definition:
-    """A definition of collapse: its name, the threshold that this book gives it, which scores of a data set say
-    something about it, in order of preference, and the predicate."""
+    """Its name, the threshold that this book gives it, which scores of a data set say something about it, in order of
+    preference, and the predicate."""
 
     id: str
     name: str
@@ -123,8 +115,7 @@ def judge(data: xr.Dataset, regime: str) -> dict[str, Answer]:
 
 
 def of_kind(*kinds: str, units: tuple[str, ...] | None = None) -> Callable[[xr.Dataset], list[str]]:
-    """The scores of a data set that are of the first of these kinds, then those of the next; losses only in `units`, if
-    given. ValueError for a score of which nobody has said its kind."""
+    """The scores of a data set of the first of these kinds, then of the next; losses only in `units`, if given."""
 
     def scores(data: xr.Dataset) -> list[str]:
         known = {score: (kind, unit) for score, kind, _, unit in declared(data)}
@@ -150,11 +141,11 @@ def declared(data: xr.Dataset) -> list[tuple[str, ...]]:
     return list(zip(*(map(str, data[key].values) for key in ("score_name", *records.ABOUT)), strict=True))
 
 
-def _above(over: Interval, course: Course, said: str) -> Answer:
-    """Yes if the whole interval is above 0, no if below, undecided if it holds 0 or has no ends."""
+def _above(over: Interval, course: Course, said: str, tolerance: float = 0.0) -> Answer:
+    """Yes if the whole interval is above 0, no if it is below a tolerance, undecided if neither or without ends."""
     if not np.isfinite(over.low):
         return Answer(None, course.score, said + ", from too few runs or generations")
-    answer = True if over.low > 0 else False if over.high < 0 else None
+    answer = True if over.low > 0 else False if over.high < tolerance else None
     return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", over)
 
 
@@ -169,21 +160,26 @@ def _catastrophic(course, data, regime):
 
 def _rises(course, data, regime):
     rise = course.interval(*course.change("whole"))
-    if not np.isfinite(rise.low):
-        return Answer(None, course.score, "a rise needs more than one run to be seen")
-    return Answer(rise.low > 0, course.score, f"{course.score} changes by {rise:.3g}", rise)
+    return _above(rise, course, f"{course.score} changes by {rise:.3g}", np.inf)
 
 
-def _unbounded(course, tolerance, sign=1.0) -> tuple[bool | None, str, Interval | None]:
+def _risen(course, data, regime):
+    change, error = course.change("whole")
+    said = f"{course.score} goes from {number(course.mean[0], '.2g')} to {number(course.mean[-1], '.2g')}"
+    return _above(course.interval(course.sign * change, error), course, said, NEGLIGIBLE)
+
+
+def _unbounded(course, begin, tolerance, sign=1.0) -> Answer:
     """Whether a rise goes on: per unit of ln t the last doubling is compared with the one before."""
     t, places = course.generation, [course.at(0.25), course.at(0.5), -1]
     quarter, half, end = (int(t[place]) for place in places)
     if end < 8 or not quarter < half < end:
-        return None, f"{end} generations are too few to see a rise go on", None
+        return Answer(None, course.score, f"{begin}{end} generations are too few to see a rise go on")
     with np.errstate(divide="ignore", invalid="ignore"):
         carried = (course.mean[places] / course.median[places] > CARRIED).any()
     if course.kind == "excess risk" and carried:
-        return None, "the mean is carried by rare runs, so its interval cannot be trusted", None
+        said = "the mean is carried by rare runs, so its interval cannot be trusted"
+        return Answer(None, course.score, begin + said)
     (rise, error), (earlier, error_before), (_, error_both) = (course.change(c) for c in ("last", "before", "both"))
     late, before = 1 / log(end / half), LEVELLING / log(half / quarter)
     covariance = (error_both**2 - error**2 - error_before**2) / 2
@@ -192,38 +188,34 @@ def _unbounded(course, tolerance, sign=1.0) -> tuple[bool | None, str, Interval 
     spread = max(variance, (late * error - before * error_before) ** 2) ** 0.5
     kept = course.interval(sign * (late * rise - before * earlier), spread)
     rise = course.interval(sign * rise, error)
-    said = f"{number(rise.estimate)} over the last doubling after {number(sign * earlier)} over the one before"
+    said = f"{begin}{number(rise.estimate)} over the last doubling after {number(sign * earlier)} over the one before"
     if rise.high < tolerance:
-        return False, said, rise
-    if rise.low > 0 and kept.low > 0:
-        return True, said, kept
-    return (False if kept.high < 0 else None), said + ("" if kept.high < 0 else ", too noisy to tell"), kept
+        return Answer(False, course.score, said, rise)
+    answer = True if rise.low > 0 and kept.low > 0 else False if kept.high < 0 else None
+    return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", kept)
 
 
 def _divergence(course, data, regime):
     level = abs(course.mean[course.at(0.5)]) if course.kind == "excess risk" else 1.0
-    answer, said, interval = _unbounded(course, FLAT * level)
-    return Answer(answer, course.score, f"{course.score}: {said}", interval)
+    return _unbounded(course, f"{course.score}: ", FLAT * level)
 
 
 def _scaling(course, data, regime):
     real = data["regime"].values[data["family"].values == "RealOnly"] if "family" in data else []
     if "train_size" not in data or not len(real):
         return Answer(None, None, "no real data of the same growing size beside it")
-    pairs = [(course, regime), (Course(data, real[0], course.score), real[0])]
-    sizes = [data["train_size"].sel(regime=r).values[[0, -1]].astype(float) for _, r in pairs]
-    if min(last / first for first, last in sizes) <= 1:
+    pair = (course, Course(data, real[0], course.score))
+    sizes = [data["train_size"].sel(regime=r).values.astype(float) for r in (regime, real[0])]
+    growth = [size[-1] / size[0] for size in sizes]
+    if min(growth) <= 1:
         return Answer(None, course.score, "sets of one size: a scaling law needs several")
-    growth = [log(last / first) for first, last in sizes]
-    slopes = [log(c.mean[-1] / c.mean[0]) / g for (c, _), g in zip(pairs, growth, strict=True)]
-    # Errors of logarithms by the delta method; the first fit is the same in both and its part is counted twice, on the
-    # safe side.
-    errors = [np.hypot(*(c.error[[0, -1]] / c.mean[[0, -1]])) / g for (c, _), g in zip(pairs, growth, strict=True)]
+    slopes = [log(c.mean[-1] / c.mean[0]) / log(g) for c, g in zip(pair, growth, strict=True)]
+    # Errors of logarithms by the delta method; the shared first fit is counted twice, on the safe side.
+    errors = [np.hypot(*(c.error[[0, -1]] / c.mean[[0, -1]])) / log(g) for c, g in zip(pair, growth, strict=True)]
     half = float(stats.norm.ppf(0.5 + LEVEL / 2) * np.hypot(*errors))
     if not np.isfinite(half):
         return Answer(None, course.score, "an exponent needs more than one run")
-    own, ideal = (number(slope, ".2f") for slope in slopes)
-    gap = slopes[0] - slopes[1]
+    (own, ideal), gap = (number(slope, ".2f") for slope in slopes), slopes[0] - slopes[1]
     said = f"{course.score} falls like rows^{own}, with real data like rows^{ideal}"
     return Answer(gap > half, course.score, said, Interval(gap, gap - half, gap + half, LEVEL))
 
@@ -236,25 +228,12 @@ def _variance(course, data, regime):
     said = f"a typical run has {number(float(np.exp(change)), '.2g')} of the first fit's {course.score} left"
     if left.high < log(LEFT):
         return Answer(True, course.score, said, left)
-    answer, more, interval = _unbounded(course, FLAT, sign=-1.0)
-    return Answer(answer, course.score, f"{said}; its logarithm falls by {more}", interval)
-
-
-def _risen(course, data, regime):
-    change, error = course.change("whole")
-    rise = course.interval(course.sign * change, error)
-    if not np.isfinite(rise.low):
-        return Answer(None, course.score, "a rise needs more than one run to be seen")
-    said = f"{course.score} goes from {number(course.mean[0], '.2g')} to {number(course.mean[-1], '.2g')}"
-    answer = True if rise.low > 0 else False if rise.high < NEGLIGIBLE else None
-    return Answer(answer, course.score, said if answer is not None else said + ", too noisy to tell", rise)
+    return _unbounded(course, f"{said}; its logarithm falls by ", FLAT, sign=-1.0)
 
 
 def _tails(course, data, regime):
-    kept = course.beyond(1 + course.sign * FADED)
-    worse = kept if course.sign > 0 else Interval(-kept.estimate, -kept.high, -kept.low, LEVEL)
     said = f"{course.score} goes from {number(course.mean[0], '.3g')} to {number(course.mean[-1], '.3g')}"
-    return _above(worse, course, said)
+    return _above(course.beyond(1 + course.sign * FADED), course, said)
 
 
 RISKS = of_kind("excess risk", "loss")

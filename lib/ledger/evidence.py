@@ -1,15 +1,9 @@
 """What the other chapters have left, brought onto one axis and into one table, for the chapter that weighs it.
 
-Nothing is run here. `read` gives the stored data sets of every chapter, `gather` what chapter 13 and its judges look
-at: the ledger as a table, the effect of each regime in each experiment as a share of what Replace does to it, and three
-smaller comparisons.
-
-Few runs are stored whole. Where an experiment had fewer than `MANY`, effects are means over the stored ones, paired
-within runs. Where it had more, they are medians over all of them, whose errors are reckoned from the stored quartiles,
-as if generations and regimes were independent. They share data, so these intervals are too wide rather than too narrow.
+Where an experiment had fewer runs than `MANY`, effects are means over the stored ones, paired within runs. Where it had
+more, they are medians over all of them, whose errors are reckoned from the stored quartiles, as if generations and
+regimes were independent. They share data, so these intervals are too wide rather than too narrow.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -30,24 +24,17 @@ from lib.ledger import definitions
 
 LEVEL = claims.LEVEL
 MANY = 20  # runs; fewer than that have no quartiles worth the name
-SOURCES = {  # how the sources of claims begin, and what the book calls them
-    "Shumailov": "the Nature paper",
-    "thread": "the thread",
-    "Gerstgrasser": "the reply",
-}
+SOURCES = {"Shumailov": "the Nature paper", "thread": "the thread", "Gerstgrasser": "the reply"}  # by how they begin
 OTHERS = "others and this book"
-SHARES = ("collapsed",)  # scores that are 0 or 1 in each run
 ENDS = ["estimate", "low", "high"]
+Stored = Mapping[int, Mapping[str, xr.Dataset]]  # by chapter and name
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A data set of a chapter with Replace and Accumulate in it, and the score by which it is compared.
-
-    `kind` says what else errs besides the finite sample: nothing ("sample"), nothing either, in a family that was built
-    to fail ("built"), a model that is smoothed, truncated or trained for a while ("model"), or an error that the
-    chapter on limits adds on purpose ("added"). `setting` chooses the place of a data set that holds several settings.
-    """
+    """A data set of a chapter, at one `setting` if it holds several, and the score by which it is compared. `kind` says
+    what else errs besides the finite sample: nothing ("sample"), nothing either, in a family built to fail ("built"), a
+    model that is smoothed, truncated or trained for a while ("model"), or an error added on purpose ("added")."""
 
     label: str
     chapter: int
@@ -56,7 +43,7 @@ class Experiment:
     kind: str = "sample"
     setting: Mapping[str, Any] = field(default_factory=dict)
 
-    def data(self, read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset | None:
+    def data(self, read: Stored) -> xr.Dataset | None:
         """The stored data set; None if the chapter has not left it."""
         data = read.get(self.chapter, {}).get(self.group)
         return None if data is None or self.score not in data else data.sel(self.setting)
@@ -82,8 +69,7 @@ EXPERIMENTS = (
 
 
 def read(folder: str | Path | None = None) -> dict[int, dict[str, xr.Dataset]]:
-    """The stored data sets of every chapter before the two that read them. FileNotFoundError for a chapter without
-    results."""
+    """The stored data sets of every chapter that does not itself read others'; FileNotFoundError without them."""
     return {k: records.read(k, folder)[1] for k, about in claims.CHAPTERS.items() if not about.reads}
 
 
@@ -102,10 +88,9 @@ def gather(folder: str | Path | None = None) -> dict[str, xr.Dataset]:
 
 
 def table(folder: str | Path | None = None) -> xr.Dataset:
-    """The ledger without the claims of chapter 13: for each claim its verdict, who said it, and the interval (NaN
-    without one)."""
+    """The ledger without the claims of chapter 13: of each its verdict, who said it, and the interval or NaN."""
     folder = records.results_folder() if folder is None else folder
-    rows = [(c, f) for c, f in claims.ledger(folder, tuple(k for k in claims.CHAPTERS if k != 13))]
+    rows = claims.ledger(folder, tuple(k for k in claims.CHAPTERS if k != 13))
     ends = [f["interval"] or {} for _, f in rows]
     return xr.Dataset(
         {
@@ -125,8 +110,7 @@ def source(claim: claims.Claim) -> str:
 
 
 def posts(source: str) -> set[int]:
-    """Posts of the thread that a claim's source names, by the mark that ends each: "thread, 7/N to 9/N" is 7, 8 and
-    9."""
+    """Posts of the thread that a claim's source names: "thread, 7/N to 9/N" is 7, 8 and 9."""
     found = set()
     for part in source.split(";"):
         if "thread" in part:
@@ -136,15 +120,14 @@ def posts(source: str) -> set[int]:
 
 
 def course(data: xr.Dataset, regime: str, score: str, log: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-    """A score at every generation: values of shape (generation, runs), or (generation, 1) with the error of the median;
-    the errors, zero for whole runs; and the runs. Of a score that is 0 or 1 the share of ones stands for the median.
-    Perplexities become logarithms, so that changes are nats."""
+    """A score at every generation: values of shape (generation, runs), with errors 0, or medians, (generation, 1), and
+    their errors; and the runs. Of a score that is 0 or 1 it is the share of ones; perplexities become logarithms."""
     take = np.log if log or data[score].attrs.get("units") == "perplexity" else np.asarray
     found, runs = data.sel(regime=regime, score_name=score), int(data.attrs["runs"])
     if runs < MANY:
         values = take(found[score].values.astype(float))
         return values, np.zeros(len(values)), values.shape[1]
-    if score in SHARES:
+    if score == "collapsed":  # 0 or 1 in each run
         mean = found["mean_of"].sel(part="estimate").values.astype(float)
         return mean[:, None], np.sqrt(mean * (1 - mean) / runs), runs
     quartiles = found["quantile_of"].sel(quantile=[0.25, 0.5, 0.75]).values.astype(float)
@@ -169,8 +152,7 @@ def interval(found: tuple[np.ndarray, float, int]) -> Interval:
 
 
 def ratio(a: tuple[np.ndarray, float, int], b: tuple[np.ndarray, float, int]) -> Interval:
-    """Fieller's interval of the ratio of two changes, paired where whole runs are known. NaN ends if `b` is not
-    separated from 0."""
+    """Fieller's interval of the ratio of two changes, paired if whole runs are known; NaN ends if `b` may be 0."""
     (x, error_x, runs), (y, error_y, _) = a, b
     if x.shape != y.shape:
         refuse("changes", (x.shape, y.shape), "changes of as many runs")
@@ -187,15 +169,19 @@ def ratio(a: tuple[np.ndarray, float, int], b: tuple[np.ndarray, float, int]) ->
     return Interval(float(centre), (r - root) / p, (r + root) / p, LEVEL)
 
 
-def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
-    """What each regime does to each experiment's score from the first to the last fit, as a share of what Replace does
-    to it.
+def _known(read):
+    return [(e, data) for e in EXPERIMENTS if (data := e.data(read)) is not None]
 
-    0 is no change, 1 as bad as Replace; NaN where a regime was not run, or where Replace does nothing that could be
-    shared. `rise_low` is the lower end of the change under Replace, in its own units and counted upwards if it is for
-    the worse.
-    """
-    known = [(e, data) for e in EXPERIMENTS if (data := e.data(read)) is not None]
+
+def _ends(found):
+    return [found.estimate, found.low, found.high]
+
+
+def effects(read: Stored) -> xr.Dataset:
+    """What each regime does to each experiment's score from the first to the last fit, as a share of what Replace does
+    to it; NaN where it was not run, or Replace does nothing. `rise_low` is the lower end of the change under Replace,
+    counted upwards if for the worse."""
+    known = _known(read)
     regimes = ("Accumulate", "ReplaceGrown", "Keep(0.1)", "AccumulateSubsample")
     share = np.full((len(known), len(regimes), 3), np.nan)
     rise = np.full(len(known), np.nan)
@@ -205,8 +191,7 @@ def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
         rise[i] = whole.low if data[e.score].attrs["worse"] == "more" else -whole.high
         for j, regime in enumerate(regimes):
             if rise[i] > 0 and regime in data["regime"].values:
-                found = ratio(change(data, regime, e.score), replaced)
-                share[i, j] = found.estimate, found.low, found.high
+                share[i, j] = _ends(ratio(change(data, regime, e.score), replaced))
     return xr.Dataset(
         {
             "share": (("experiment", "regime", "end"), share),
@@ -219,15 +204,14 @@ def effects(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
     )
 
 
-def collapses(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
-    """Whether a score of risk rises catastrophically, or the variance collapses (`lib.ledger.definitions`), in each
-    experiment: 1 for yes, 0 for no, −1 where neither can be decided."""
-    known = [(e, data) for e in EXPERIMENTS if (data := e.data(read)) is not None]
+def collapses(read: Stored) -> xr.Dataset:
+    """Whether risk rises catastrophically, or the variance collapses, in each experiment: 1 yes, 0 no, −1 undecided."""
+    known = _known(read)
     answers = np.full((len(known), 2), -1)
     for i, (_, data) in enumerate(known):
         for j, regime in enumerate(("Replace", "Accumulate")):
             found = definitions.judge(data, regime)
-            said = [found[name].collapses for name in ("catastrophic", "variance")]
+            said = {found[name].collapses for name in ("catastrophic", "variance")}
             answers[i, j] = 1 if True in said else 0 if False in said else -1
     return xr.Dataset(
         {"answer": (("experiment", "regime"), answers), "kind": ("experiment", [e.kind for e, _ in known])},
@@ -236,15 +220,14 @@ def collapses(read: Mapping[int, Mapping[str, xr.Dataset]]) -> xr.Dataset:
 
 
 def covariance(fixed: xr.Dataset, growing: xr.Dataset) -> xr.Dataset:
-    """Change of the log of the median variance ratio under Replace: at a fixed size, with what its exact drift gives,
-    and at sizes that grow."""
-    t, n = int(fixed["generation"].values[-1]), int(fixed.attrs["n"])
+    """Change of the log of the median variance ratio under Replace, at a fixed size (with its law) and growing ones."""
+    fits, n = [int(data["generation"].values[-1]) for data in (fixed, growing)], int(fixed.attrs["n"])
     found = [interval(change(data, "Replace", "trace_ratio", log=True)) for data in (fixed, growing)]
     return xr.Dataset(
         {
-            "change": (("sizes", "end"), [[i.estimate, i.low, i.high] for i in found]),
-            "law": (t - 1) * theory.log_drift(n),
-            "fits": ("sizes", [int(data["generation"].values[-1]) for data in (fixed, growing)]),
+            "change": (("sizes", "end"), [_ends(i) for i in found]),
+            "law": (fits[0] - 1) * theory.log_drift(n),
+            "fits": ("sizes", fits),
             "n": n,
         },
         {"sizes": ["fixed", "growing"], "end": ENDS},
@@ -256,23 +239,16 @@ def changes(data: xr.Dataset, score: str) -> xr.Dataset:
     regimes = [str(r) for r in data["regime"].values]
     found = [interval(change(data, regime, score)) for regime in regimes]
     return xr.Dataset(
-        {"change": (("regime", "end"), [[i.estimate, i.low, i.high] for i in found])},
+        {"change": (("regime", "end"), [_ends(i) for i in found])},
         {"regime": regimes, "end": ENDS},
         {"score": score, "fits": int(data["generation"].values[-1])},
     )
 
 
-def worth(data: xr.Dataset, score: str = "squared_mean_error") -> xr.Dataset:
-    """The error under Accumulate in units of that of as many real samples, at a tenth of the generations and at the
-    last."""
+def worth(data: xr.Dataset) -> xr.Dataset:
+    """The error under Accumulate in units of that of as many real samples, at a tenth of the fits and at the last."""
     t = data["generation"].values
     chosen = [int(np.abs(t - t[-1] / 10).argmin()), len(t) - 1]
-    out = []
-    for k in chosen:
-        pair = []
-        for regime in ("Accumulate", "RealOnly"):
-            values, errors, runs = course(data, regime, score)
-            pair.append((values[k], float(errors[k]), runs))
-        found = ratio(*pair)
-        out.append([found.estimate, found.low, found.high])
-    return xr.Dataset({"ratio": (("fits", "end"), out)}, {"fits": t[chosen], "end": ENDS})
+    pair = [course(data, regime, "squared_mean_error") for regime in ("Accumulate", "RealOnly")]
+    found = [ratio(*((values[k], float(errors[k]), runs) for values, errors, runs in pair)) for k in chosen]
+    return xr.Dataset({"ratio": (("fits", "end"), [_ends(i) for i in found])}, {"fits": t[chosen], "end": ENDS})

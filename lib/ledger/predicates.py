@@ -1,8 +1,6 @@
 """What judges take from a data set of `recurse`, and what they ask of a measurement. All intervals are at 99% unless
 told."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 
@@ -36,15 +34,9 @@ def gap(data, score, regime, other) -> Interval:
 
 
 def share_closed(data, score, regime) -> float:
-    """Share of the gap between Replace and Accumulate at the last generation that a regime closes, by the means over
-    runs."""
+    """Share of the gap between Replace and Accumulate at the end that a regime closes, by the means over runs."""
     replaced, accumulated, own = (at(data, score, r).mean() for r in ("Replace", "Accumulate", regime))
     return (replaced - own) / (replaced - accumulated)
-
-
-def listed(data, name) -> list:
-    """An attribute that holds one value or several, as a list."""
-    return np.atleast_1d(data.attrs[name]).tolist()
 
 
 def together(count: int) -> float:
@@ -68,24 +60,19 @@ def all_hold(found: list, law: list) -> bool:
     return all(agrees(interval, value) for interval, value in zip(found, law, strict=True))
 
 
-def small_beside(own, whole, least, most) -> str:
-    """The verdict on an effect that is to be small beside what Replace adds: supported if its upper end stays below the
-    share `least` of it, with limits below `most`, not testable if Replace adds nothing."""
-    if not whole.low > 0:
-        return NOT_TESTABLE
-    share = own.high / whole.estimate
-    return ladder(share < least, share < most)
+def untestable(measured, change, interval=None) -> Finding:
+    """The finding where nothing can be judged."""
+    return Finding(NOT_TESTABLE, measured, interval, change)
 
 
 def recorded(sweep: str, *names: str) -> Callable:
-    """For a judge of recorded data sets, which it gets one by one: without one of them, the claim is not testable
-    here."""
+    """For a judge of recorded data sets, which it gets one by one: without one of them nothing can be judged."""
 
     def wrap(judge):
         @functools.wraps(judge)
         def judged(results):
             if any(name not in results for name in names):
-                return Finding(NOT_TESTABLE, "no recorded run", None, f"`make records ONLY={sweep}`.")
+                return untestable("no recorded run", f"`make records ONLY={sweep}`.")
             return judge(*(results[name] for name in names))
 
         return judged

@@ -1,14 +1,9 @@
 """Claims of chapter 5: least squares on labels that the model before has given.
 
 Judges ask whether a simulation agrees with its exact law and what the law says, so that a verdict does not hang on how
-long the chapter was run. Errors are excess risks in units of the first fit's, and w* has length 1 in every data set, so
-that predicting zero has an excess risk of 1. The ridge data sets are on inputs for which XᵀX is the identity times the
-rows.
+long the chapter was run. Errors are excess risks in units of the first fit's; predicting zero has an excess risk of 1.
+In the ridge data sets XᵀX is the identity times the rows.
 """
-
-from __future__ import annotations
-
-import json
 
 from lib import intervals, theory
 from lib.ledger import LEVEL, Finding, claim, ladder
@@ -19,15 +14,34 @@ from lib.theory import regression as laws
 
 def _risk(data, regime="Accumulate", generation=-1):
     """Excess risk of each run in units of the first fit's mean."""
-    first = laws.first_fit_risk(data.attrs["n"], data.attrs["dimension"], data.attrs["noise"])
-    return at(data, "excess_risk", regime, generation) / first
+    return at(data, "excess_risk", regime, generation) / _first(data)
 
 
-def _law(data, regime):
-    """What the law says at every generation, in the same units."""
-    n, d, noise = (data.attrs[name] for name in ("n", "dimension", "noise"))
-    law = laws.expected_excess_risk(regime, n, data.sizes["generation"], d, noise, data.attrs["design"])
-    return law / laws.first_fit_risk(n, d, noise)
+def _first(data):
+    return laws.first_fit_risk(data.attrs["n"], data.attrs["dimension"], data.attrs["noise"])
+
+
+def _error(data, regime):
+    """Interval of the last error in these units, what its law says, and whether they agree."""
+    n, d, noise, design = (data.attrs[name] for name in ("n", "dimension", "noise", "design"))
+    found = mean(_risk(data, regime))
+    law = laws.expected_excess_risk(regime, n, data.sizes["generation"], d, noise, design)[-1] / _first(data)
+    return found, law, agrees(found, law)
+
+
+def _accumulated(data):
+    """The same of Accumulate, and whether the law is at most π²/6 as well."""
+    found, law, on_law = _error(data, Accumulate())
+    return found, law, on_law and law <= theory.EULER_SUM
+
+
+def _coefficient(data, regime):
+    """Interval of what is left of it, the share that the first fit keeps, and whether its law holds and tends to 0."""
+    rows, penalty = data.attrs["n"], data.attrs["penalty"]
+    kept = rows / (rows + data.attrs["ridge"] * (rows if penalty == "per_row" else 1))
+    left = mean(at(data, "shrinkage", regime))
+    law = laws.ridge_shrinkage(regime, kept, data.sizes["generation"], penalty)[-1]
+    return left, kept, kept < 1 and agrees(left, law)
 
 
 @claim("colm-linear", "Gerstgrasser et al. 2024; Dohmatob et al. 2024", "σ²d/(n−d−1) · t, for n rows and t fits")
@@ -50,11 +64,9 @@ def _linear(results):
 def _bound(results):
     """If labels are accumulated, it stays below π²/6 of the first fit's."""
     data = results["fixed"]
-    found, law = mean(_risk(data)), _law(data, Accumulate())[-1]
-    fresh, fresh_law = mean(_risk(results["fresh"])), _law(results["fresh"], Accumulate())[-1]
-    holds = agrees(found, law) and law <= theory.EULER_SUM
+    (found, law, holds), (fresh, fresh_law, too) = (_accumulated(results[x]) for x in ("fixed", "fresh"))
     return Finding(
-        ladder(holds and agrees(fresh, fresh_law) and fresh_law <= theory.EULER_SUM, holds),
+        ladder(holds and too, holds),
         f"the exact law, a partial sum of Σ1/i², is {law:.3f} < {theory.EULER_SUM:.3f} at generation "
         f"{data.sizes['generation']}, and the simulation agrees with it: {found.estimate:.3f} first-fit errors on "
         f"average over runs; on new inputs {fresh.estimate:.3f} (law {fresh_law:.3f})",
@@ -66,19 +78,13 @@ def _bound(results):
 @claim("colm-meaning", "Gerstgrasser et al. 2024, abstract", "“meaning model collapse no longer occurs”")
 def _meaning(results):
     """For least squares, the bound means that there is no collapse: the model stays worth having, however long the
-    loop.
-
-    Within least squares: whether the bound that no number of fits exceeds is an error with which a model is worth
-    having.
-    """
-    data = results["fixed"]
-    first = laws.first_fit_risk(data.attrs["n"], data.attrs["dimension"], data.attrs["noise"])
-    found, law = mean(_risk(data)), _law(data, Accumulate())[-1]
-    holds = agrees(found, law) and law <= theory.EULER_SUM
+    loop."""
+    found, _, holds = _accumulated(results["fixed"])
+    bound = theory.EULER_SUM * _first(results["fixed"])
     return Finding(
-        ladder(holds and theory.EULER_SUM * first < 1, holds),
+        ladder(holds and bound < 1, holds),
         "for least squares, yes: the error follows a law with the bound π²/6 of the first fit's, which is "
-        f"{theory.EULER_SUM * first:.2f} where predicting zero has 1",
+        f"{bound:.2f} where predicting zero has 1",
         found,
         "Least squares off its law; for a limit, a bound above the error of predicting zero.",
     )
@@ -90,22 +96,16 @@ def _meaning(results):
     "asked of ridge regression; the reply says it of least squares only",
 )
 def _bounded(results):
-    """A bounded error is enough to say that a model has not collapsed, whatever the estimator.
-
-    What a bound alone says of a model that is not unbiased: ridge regression with its labels replaced.
-    """
+    """A bounded error is enough to say that a model has not collapsed, whatever the estimator."""
     ridge = results["ridge_fixed"]
-    kept, t = _ridge(ridge), ridge.sizes["generation"]
-    left = mean(at(ridge, "shrinkage", "Replace"))
-    follows = kept < 1 and agrees(left, laws.ridge_shrinkage(Replace(), kept, t, ridge.attrs["penalty"])[-1])
+    left, kept, follows = _coefficient(ridge, Replace())
     # All of w* is lost in the limit, and the noise that stays is a geometric sum.
     variance = ridge.attrs["noise"] ** 2 / ridge.attrs["n"] * kept**2 / (1 - kept**2) if kept < 1 else 0.0
-    level = 1 + ridge.attrs["dimension"] * variance
     return Finding(
         ladder(not follows),
-        f"with a ridge penalty the error under Replace is bounded as well, and tends to {level:.2f} where predicting "
-        f"zero has 1; of the coefficient {intervals.number(round(left.estimate, 2) + 0.0, '.2f')} is left after {t} "
-        "fits",
+        f"with a ridge penalty the error under Replace is bounded as well, and tends to "
+        f"{1 + ridge.attrs['dimension'] * variance:.2f} where predicting zero has 1; of the coefficient "
+        f"{intervals.number(round(left.estimate, 2) + 0.0, '.2f')} is left after {ridge.sizes['generation']} fits",
         left,
         "Labels that are replaced under a penalty, and a coefficient that does not follow its law to zero.",
     )
@@ -119,15 +119,13 @@ def _bounded(results):
 def _grown(results):
     """In regression too, replaced sets grown to the same size do worse than accumulated ones."""
     data = results["fixed"]
-    t = data.sizes["generation"]
     grown, accumulated = (_risk(data, r) for r in ("ReplaceGrown", "Accumulate"))
-    found = difference(grown, accumulated)
-    law = _law(data, ReplaceGrown())[-1]
-    holds = found.low > 0
+    found, (*_, on_law) = difference(grown, accumulated), _error(data, ReplaceGrown())
     return Finding(
-        ladder(holds and agrees(mean(grown), law), holds),
-        f"at generation {t} a grown set has {grown.mean() / accumulated.mean():.1f} times the error of an accumulated "
-        f"one, {found.estimate:.2f} first-fit errors more, and by its law the ratio rises like ln t without bound",
+        ladder(found.low > 0 and on_law, found.low > 0),
+        f"at generation {data.sizes['generation']} a grown set has {grown.mean() / accumulated.mean():.1f} times the "
+        f"error of an accumulated one, {found.estimate:.2f} first-fit errors more, and by its law the ratio "
+        "rises like ln t without bound",
         found,
         "No difference from accumulating; for a limit, an error off the law that has no bound.",
     )
@@ -135,22 +133,18 @@ def _grown(results):
 
 @claim("dey-donoho-universal", "Dey and Donoho 2024", "universal for a wide class of estimators")
 def _universal(results):
-    """For least squares the bound π²/6 is no accident of one dimension, size or design.
-
-    Every shape that the chapter ran, each interval at a level at which all of them hold together with 99%.
-    """
+    """For least squares the bound π²/6 is no accident of one dimension, size or design."""
     data = results["shapes"]
-    noise, t = data.attrs["noise"], int(data["generation"][-1])
-    level = together(data.sizes["regime"])
-    follows, found = 0, None
+    noise, t, level = data.attrs["noise"], int(data["generation"][-1]), together(data.sizes["regime"])
+    follows, ends = 0, []
     for _, cell in data.groupby("regime", squeeze=False):
         d, n, design = (cell[name].item() for name in ("dimension", "size", "design"))
         first = laws.first_fit_risk(n, d, noise)
         risk = cell["excess_risk"].isel(generation=-1).values / first
         law = laws.expected_excess_risk(Accumulate(), n, t, d, noise, design)[-1] / first
         follows += agrees(mean(risk, level=level), law) and law <= theory.EULER_SUM
-        if found is None or risk.mean() > found.estimate:
-            found = mean(risk)
+        ends.append(mean(risk))
+    found = max(ends, key=lambda end: end.estimate)
     return Finding(
         ladder(follows == data.sizes["regime"]),
         f"in {follows} of {data.sizes['regime']} shapes, on the same and on new inputs, it agrees with a law that is "
@@ -165,9 +159,8 @@ def _universal(results):
 def _efficiency(results):
     """Least squares on data accumulated for ever keeps at least 6/π² of the worth of the real data it began with."""
     data = results["fixed"]
-    risk, law = mean(_risk(data)), _law(data, Accumulate())[-1]
+    risk, law, holds = _accumulated(data)
     found = intervals.Interval(1 / risk.estimate, 1 / risk.high, 1 / risk.low, LEVEL)
-    holds = agrees(found, 1 / law) and 1 / law >= laws.ASYMPTOTIC_EFFICIENCY
     return Finding(
         ladder(holds),
         f"it keeps {found.estimate:.3f} at generation {data.sizes['generation']} (law {1 / law:.3f}, limit "
@@ -184,7 +177,7 @@ def _mitigated(results):
     gaps = {x: difference(_risk(results[x], "Replace"), _risk(results[x])) for x in ("fixed", "fresh")}
     ridge = results["ridge_per_row"]
     signal = gap(ridge, "shrinkage", "Accumulate", "Replace")
-    holds = min(gap.low for gap in gaps.values()) > 0
+    holds = min(found.low for found in gaps.values()) > 0
     return Finding(
         ladder(holds and signal.low > 0, holds),
         f"at generation {results['fixed'].sizes['generation']} Accumulate is {gaps['fixed'].estimate:.1f} first-fit "
@@ -200,29 +193,12 @@ def _no_collapse(results):
     """With accumulating labels there is no model collapse."""
     data, ridge = results["fixed"], results["ridge_per_row"]
     rise = difference(_risk(data), _risk(data, generation=0))
-    end, law = mean(_risk(data)), _law(data, Accumulate())[-1]
-    decays = _signal_is_lost(ridge)
-    left = mean(at(ridge, "shrinkage", "Accumulate"))
-    holds = agrees(end, law)
+    (*_, holds), (left, _, lost) = _accumulated(data), _coefficient(ridge, Accumulate())
     return Finding(
-        ladder(holds and rise.low <= 0 and not decays, holds),
+        ladder(holds and rise.low <= 0 and not lost, holds),
         f"if collapse is an error without bound, none; if it is any rise of the error, one, by {rise.estimate:.2f} "
         "first-fit errors; if it is the loss of the signal, none by least squares, and one with a penalty per row "
         f"({left.estimate:.2f} of the coefficient left at generation {ridge.sizes['generation']}, 0 in the limit)",
         rise,
         "An error off its bounded law; or, for a verdict without limits, no rise at all and no loss with a penalty.",
     )
-
-
-def _ridge(data):
-    """h, the share of the coefficient that the first fit keeps."""
-    rows = data.attrs["n"]
-    assert json.loads(data.attrs["design"]), "a given design"
-    return rows / (rows + data.attrs["ridge"] * (rows if data.attrs["penalty"] == "per_row" else 1))
-
-
-def _signal_is_lost(data):
-    """Whether Accumulate follows the law by which its coefficient tends to 0."""
-    kept, t = _ridge(data), data.sizes["generation"]
-    law = laws.ridge_shrinkage(Accumulate(), kept, t, data.attrs["penalty"])[-1]
-    return data.attrs["penalty"] == "per_row" and kept < 1 and agrees(mean(at(data, "shrinkage", "Accumulate")), law)

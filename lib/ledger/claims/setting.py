@@ -1,10 +1,9 @@
 """Claims of chapter 1: what happens to data in practice, and what the paper's own framework says."""
 
-from __future__ import annotations
-
 import itertools
 
-from lib.ledger import NOT_TESTABLE, Finding, claim, ladder
+from lib.ledger import Finding, claim, ladder
+from lib.ledger.predicates import at, untestable
 
 # Tokens of the three Llama generations as the thread gives them (the post that ends 3/N) and their papers report them.
 LLAMA_TOKENS = {"Llama 1": 1.4e12, "Llama 2": 2e12, "Llama 3": 15e12}
@@ -15,9 +14,8 @@ MOST = 0.5  # a set that carries over less than half of what was there throws mo
 def _growth(results):
     """The data that models are trained on grow."""
     tokens = list(LLAMA_TOKENS.values())
-    steps = [after / before for before, after in itertools.pairwise(tokens)]
     return Finding(
-        ladder(min(steps) > 1),
+        ladder(all(before < after for before, after in itertools.pairwise(tokens))),
         f"published token counts grow {tokens[-1] / tokens[0]:.3g}-fold over three models",
         None,
         "A model in the series that was trained on fewer tokens than the one before.",
@@ -27,10 +25,8 @@ def _growth(results):
 @claim("thread-quality", "thread, 4/N", "stated without a number")
 def _quality(results):
     """Shared outputs and filters get better."""
-    return Finding(
-        NOT_TESTABLE,
+    return untestable(
         "no measurement of the quality of shared text over the years enters this book",
-        None,
         "A dated sample of the web, scored for quality, would decide it either way.",
     )
 
@@ -38,26 +34,20 @@ def _quality(results):
 @claim("thread-accumulates", "thread, 4/N", "stated without a number")
 def _accumulates(results):
     """Synthetic data are added to what exists."""
-    return Finding(
-        NOT_TESTABLE,
+    return untestable(
         "a premise about practice: the book computes what follows if it holds and if it does not",
-        None,
         "An audit of the data that successive models were trained on would decide it.",
     )
 
 
 @claim("thread-thrown-away", "thread, 7/N to 9/N", "all, or all but a tenth")
 def _thrown_away(results):
-    """The paper's experiments throw all or most old data away.
-
-    Share of a training set that was in an earlier one, in the regimes of the paper's results.
-    """
-    last = results["composition"].isel(generation=-1)
-    carried = {regime: last["real_share"].sel(regime=regime).item() for regime in ("Replace", "Keep(0.1)")}
+    """The paper's experiments throw all or most old data away."""
+    none, tenth = (float(at(results["composition"], "real_share", regime)) for regime in ("Replace", "Keep(0.1)"))
     return Finding(
-        ladder(max(carried.values()) < MOST),
-        f"of each training set {carried['Replace']:.0%} is older than the newest model in the theory and result 2, "
-        f"{carried['Keep(0.1)']:.0%} in result 3",
+        ladder(max(none, tenth) < MOST),
+        f"of each training set {none:.0%} is older than the newest model in the theory and result 2, {tenth:.0%} in "
+        "result 3",
         None,
         "A protocol of the paper in which at least half of a training set is older than the newest model.",
     )
