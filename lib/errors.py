@@ -1,7 +1,5 @@
 """Errors that name the setting, its value and what is allowed, raised before any work is done."""
 
-from __future__ import annotations
-
 import math
 import numbers
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 Digests are the same on every machine: they see the text of code and the values of data, never an address or a clock.
 """
 
-from __future__ import annotations
-
 import ast
 import copyreg
 import datetime

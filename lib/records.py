@@ -6,8 +6,6 @@
 - What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it as recorded.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The one recursion of the book: fit, sample, compose, fit again. The only place where generations are counted."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

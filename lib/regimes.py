@@ -4,8 +4,6 @@ A regime is asked twice at each generation t ≥ 2: how many samples it wants dr
 trained on (`compose`). Generation 1 is fitted to the real data in every regime.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass, replace
 

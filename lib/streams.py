@@ -5,8 +5,6 @@ interruption change a number. Runs are the leading axis of every array that is d
 when more are asked for, provided that one stream fills one array: code that needs several takes `rng.spawn(k)`.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A verifier is given to `lib.recursion.recurse` as `select`. It sees synthetic samples only, never real ones.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

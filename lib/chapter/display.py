@@ -1,7 +1,5 @@
 """What a chapter's cells need to display: computed sentences, the device line, the claims table, the chapter's end."""
 
-from __future__ import annotations
-
 import ast
 import html
 import io

@@ -4,8 +4,6 @@ Both are one ES module, packed from `engine.js`, which samples exactly in law as
 `lib.theory`, and `view.js`, which shows it. Here are the table of regimes, the word frequencies, and the settings.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

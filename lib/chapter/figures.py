@@ -3,8 +3,6 @@
 Simulations are a median with a quantile band; the exact law is a thin dark line.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

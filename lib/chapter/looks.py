@@ -4,8 +4,6 @@ A regime goes by its `family`. One of your own is entered by `looks.register("Mi
 family that is not entered is drawn in a neutral look.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

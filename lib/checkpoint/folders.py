@@ -3,8 +3,6 @@
 What a killed process leaves has a name that says whose it was, and is cleared away by those who come after it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -8,8 +8,6 @@ The laws hold for any truth with finite variance. Derivations condition on the m
 3.1 of Shumailov et al. (2024); all are checked by simulation of explicit points in `tests/statistical`.
 """
 
-from __future__ import annotations
-
 from functools import singledispatch
 
 import numpy as np

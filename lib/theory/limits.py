@@ -4,8 +4,6 @@ t counts fits. A *factor* h is what one generation leaves of a quantity by a bia
 variance, s/(s+λ) for a ridge coefficient, ψ/φ for a share of errors under a verifier.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -10,8 +10,6 @@ bandwidth of fit t, or one number for all. For h = 0 these are the laws of a Gau
 Gaussian mixture whatever its components. The derivations are the project's own; each condition on the fit before.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib import regimes

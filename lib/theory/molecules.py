@@ -4,8 +4,6 @@ The ideal chain (Rouse 1953): atom k + 1 sits at atom k plus an isotropic normal
 coordinate. Its density does not change under rotation or reflection.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -8,8 +8,6 @@ Laws without a source are derived by conditioning on the model before, as by Ger
 design; all are checked by simulation in `tests/statistical`.
 """
 
-from __future__ import annotations
-
 from functools import singledispatch
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Densities: Gaussian mixtures (Shumailov et al. 2024, supplement), kernel estimates (Kazdan et al. 2025)."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Under Replace this is the Wright–Fisher model of population genetics, whose wo
 fixation), under Accumulate an urn to which balls are returned n at a time.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """The Gaussian world: fit a mean and a covariance, sample from the fit (Shumailov et al. 2024, Theorem 3.1)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

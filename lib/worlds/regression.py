@@ -1,7 +1,5 @@
 """The regression world: least squares on labels of the model before (Gerstgrasser et al. 2024; Mobahi et al. 2020)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

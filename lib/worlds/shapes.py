@@ -1,7 +1,5 @@
 """Shapes of points in the plane and beyond, each drawn by itself, that densities are fitted to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property

@@ -9,8 +9,6 @@ keeps α near 0. One synthetic point there is enough: a spike on it has so high 
 it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

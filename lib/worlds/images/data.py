@@ -4,8 +4,6 @@ The digits are the test part of the UCI set "Optical Recognition of Handwritten 
 writers, 1797 images, as scikit-learn carries it.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

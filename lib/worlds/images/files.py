@@ -4,8 +4,6 @@ MNIST: LeCun et al. (1998); Fashion-MNIST: Xiao, Rasul and
 Vollgraf (2017); CelebA: Liu et al. (2015).
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Callable, Iterator

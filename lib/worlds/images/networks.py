@@ -7,8 +7,6 @@ two convolutions more before the encoder, `down_1` and `down_2`, and two transpo
 Bernoulli.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

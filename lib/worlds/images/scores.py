@@ -1,7 +1,5 @@
 """What generated images are judged by: a classifier trained on real images, and distances in its embedding."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from dataclasses import dataclass

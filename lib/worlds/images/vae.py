@@ -1,7 +1,5 @@
 """The image world: variational autoencoders (Kingma and Welling 2014), all runs at once."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

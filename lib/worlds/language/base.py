@@ -1,7 +1,5 @@
 """What all language worlds share: blocks of text as samples, and the scores of what a model predicts and writes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ CC BY-SA, by the authors of Wikipedia. "wikitext-2" (Merity et al. 2017) and "ti
 through `datasets` where the network allows, and "file:PATH" is any text file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

@@ -5,8 +5,6 @@ positions, RMS norm, SwiGLU, no biases. Both share the embedding with the output
 `GPT2LMHeadModel` and `LlamaForCausalLM` of transformers.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Between this book's decoders and the transformers library: the same model there, its beam search and its sampling."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

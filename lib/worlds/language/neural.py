@@ -1,7 +1,5 @@
 """What worlds of networks share: they are fitted run by run, scored, stored, and go on where they were killed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

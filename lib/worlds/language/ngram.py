@@ -1,7 +1,5 @@
 """The cheapest honest language model: interpolated word n-grams, with a real perplexity and a real tail."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,8 +1,6 @@
 """The pre-trained world: fine-tuning through transformers, as Shumailov et al. (2024) do for their second and third
 result."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 

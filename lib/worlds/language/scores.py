@@ -4,8 +4,6 @@ Everywhere `tokens` are token ids of shape (runs, count, block), and a result ha
 one block.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Tokenizers: byte pairs or whole words, learned from the training part of a text and from nothing else, or a model's
 own."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

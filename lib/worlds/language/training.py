@@ -4,8 +4,6 @@ Several GPUs train one model through `accelerate launch`, see `lib.distributed`:
 every batch and gradients are averaged.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

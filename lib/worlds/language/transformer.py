@@ -1,8 +1,6 @@
 """The transformer world: decoders trained from scratch, or from one base that a disjoint part of the text has
 trained."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """The embedded text: pages of the English Wikipedia that gensim carries with its tests, as prose."""
 
-from __future__ import annotations
-
 import bz2
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """The world of molecules: diffusion models of conformers (Karras et al. 2022), all runs at once."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

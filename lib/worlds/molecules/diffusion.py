@@ -5,8 +5,6 @@ Coordinates here have shape (runs, count, 3, atoms) and are in units of the size
 have a standard deviation of 1 per coordinate (σ_data = 1 in the paper).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache

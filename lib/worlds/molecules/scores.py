@@ -3,8 +3,6 @@
 All functions take heavy atoms, shape (..., atoms, 3), in Å.
 """
 
-from __future__ import annotations
-
 import contextlib
 from functools import cache
 

@@ -7,8 +7,6 @@ is mirrored with probability ½, so that a chiral molecule is there as its racem
 Chains start from ETKDG conformers (Riniker and Landrum 2015) relaxed by the force field.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 
