@@ -60,6 +60,15 @@ def all_hold(found: list, law: list) -> bool:
     return all(agrees(interval, value) for interval, value in zip(found, law, strict=True))
 
 
+def small_beside(own, whole, least, most) -> str:
+    """The verdict on an effect that is to be small beside what Replace adds: supported if its upper end stays below the
+    share `least` of it, with limits below `most`, not testable if Replace adds nothing."""
+    if not whole.low > 0:
+        return NOT_TESTABLE
+    share = own.high / whole.estimate
+    return ladder(share < least, share < most)
+
+
 def untestable(measured, change, interval=None) -> Finding:
     """The finding where nothing can be judged."""
     return Finding(NOT_TESTABLE, measured, interval, change)
