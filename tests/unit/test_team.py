@@ -1,5 +1,4 @@
-"""Two processes that train one model together, started on this machine as `accelerate launch` starts them on several
-GPUs."""
+"""Two processes that train one model together, started as `accelerate launch` starts them on several GPUs."""
 
 import os
 import subprocess
@@ -14,6 +13,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from lib import distributed as team
+from lib.errors import Refused
 from lib.pool import Part, Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Replace
@@ -51,14 +51,14 @@ def a_fit(small):
     return model.networks[0], small.sample(model, 12, None, np.random.default_rng(2)).values
 
 
-def work(out, data, batch, killed_at):
+def work(out, data, killed_at):
     """What each process does; its results are named by its number."""
     rank = int(os.environ["RANK"])
     if rank == 1:
         forbid_writing()
         time.sleep(1)  # the first one is there earlier and must wait
     terminal(out / f"bar-{rank}.txt")
-    small = world(data, batch=int(batch))
+    small = world(data)
     if int(killed_at):
         kill(int(killed_at))
     found = recurse(small, REGIMES, checkpoint=out / "run", progress=True, **CALL)
@@ -107,30 +107,14 @@ def kill(at):
     Schedule.factor = killed
 
 
-def launch(out, data, batch=4, killed_at=0):
+def launch(out, data, killed_at=0):
     out.mkdir(exist_ok=True)
     script = out / "mine.py"
-    lines = ("import sys", "from pathlib import Path", "from tests.unit.test_team import work")
-    code = "\n".join((*lines, "work(Path(sys.argv[1]), *sys.argv[2:])\n"))
-    script.write_text(code)
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes=2",
-        "--num_machines=1",
-    ]
-    command += [
-        "--mixed_precision=no",
-        "--dynamo_backend=no",
-        "--main_process_port=0",
-        script,
-        out,
-        data,
-        batch,
-        killed_at,
-    ]
+    lines = ["import sys", "from pathlib import Path", "from tests.unit.test_team import work"]
+    script.write_text("\n".join([*lines, "work(Path(sys.argv[1]), *sys.argv[2:])"]))
+    options = "--multi_gpu --num_processes=2 --num_machines=1 --mixed_precision=no --dynamo_backend=no"
+    options += " --main_process_port=0"
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options.split(), script, out, data, killed_at]
     # No GPU is used where there is one: two processes cannot share it.
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -212,10 +196,11 @@ def test_processes_killed_in_a_fit_go_on_together(together, data, tmp_path):
         assert xr.load_dataset(out / f"found-{rank}.nc").identical(xr.load_dataset(together / "found-0.nc"))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path):
-    done = launch(tmp_path, data, batch=3)
-    assert done.returncode != 0
-    assert "batch=3 is not allowed: a multiple of the 2 processes that train together" in done.stderr
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setattr(team, "size", lambda: 2)
+    with pytest.raises(Refused) as found:
+        training.train(torch.nn.Linear(1, 1), np.zeros((4, 2)), Schedule(1, 3, 0.1), np.random.default_rng(0))
+    assert (found.value.setting, found.value.value) == ("batch", 3)
 
 
 def test_a_process_alone_is_the_first_and_agrees_with_itself(monkeypatch):
@@ -230,6 +215,7 @@ def test_a_device_that_the_processes_were_not_launched_on_is_refused(monkeypatch
     monkeypatch.setattr(team, "size", lambda: 2)
     monkeypatch.setattr(team, "device", lambda: torch.device("cuda", 1))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert weights.device_of("auto") == training.device_of("cuda") == torch.device("cuda", 1)
-    with pytest.raises(ValueError, match="device='cpu' is not allowed: .*'cuda', where the processes were launched"):
+    assert weights.device_of("auto") == weights.device_of("cuda") == torch.device("cuda", 1)
+    with pytest.raises(Refused) as found:
         weights.device_of("cpu")
+    assert (found.value.setting, found.value.value) == ("device", "cpu")
