@@ -166,14 +166,11 @@ def test_a_truth_is_known_by_its_content(tmp_path, other):
 
 
 def test_data_that_were_replaced_are_refused(tmp_path):
-    from lib.worlds.images.data import images
-
     call = {"n": 20, "generations": 2, "runs": 1, "seed": 5, "scores": ("test_nelbo",), "checkpoint": tmp_path / "run"}
     settings = {"steps": 2, "hidden": 4, "latent": 2, "score_draws": 1}
     idx.write(tmp_path / "idx", side=8)
     recurse(VAE(data=f"idx:{tmp_path}/idx", **settings), Replace(), **call)
     idx.write(tmp_path / "idx", side=8, train=121)
-    images.cache_clear()
     with pytest.raises(Refused) as refused:
         recurse(VAE(data=f"idx:{tmp_path}/idx", **settings), Replace(), **call)
     assert refused.value.setting == "data"
