@@ -50,9 +50,9 @@ def _moved(data, score, regime):
 def _drawn(results, regime):
     """Change of the percentage of the rare class among drawn images, less what the classifier reads where there is
     none of it."""
-    read, mistaken = (results[name] for name in ("drawn", "absent"))
-    shares = (100 * (at(read, "rare_share", regime, t) - at(mistaken, "rare_share", regime, t)) for t in (-1, 0))
-    return difference(*shares)
+    read, mistaken = (results[name]["rare_share"].sel(regime=regime) for name in ("drawn", "absent"))
+    net = 100 * (read - mistaken)  # of the runs that both have
+    return difference(net.isel(generation=-1).values, net.isel(generation=0).values)
 
 
 @claim("colm-attributes", "Gerstgrasser et al. 2024", "glasses fade from the samples")
