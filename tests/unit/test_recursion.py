@@ -1,5 +1,6 @@
 """The recursion: what it shares, what it keys, what it refuses, and that nothing is lost when it is killed."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import xarray as xr
 from lib.pool import Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Keep, Mixture, RealOnly, Replace, ReplaceGrown
+from lib.streams import PURPOSES, Streams
 from lib.worlds.gaussian import Gaussian
 from tests.unit.refusals import refused
 from tests.unit.toy import Toy
@@ -203,3 +205,9 @@ def test_memory_of_ten_thousand_runs_over_a_thousand_generations():
     held, peak = map(int, done.stdout.split())
     assert held > 2 * 3 * 1000 * 10_000 * 8
     assert peak < 2**30
+
+
+def test_every_part_of_a_stream_s_key_makes_another_stream():
+    keys = itertools.product((0, 1), (0, 1), (0, 1), (1, 2), PURPOSES)
+    drawn = [Streams(seed, block, regime)(t, purpose).random() for seed, block, regime, t, purpose in keys]
+    assert len(set(drawn)) == len(drawn) == 16 * len(PURPOSES)
