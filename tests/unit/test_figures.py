@@ -48,8 +48,8 @@ def test_what_is_not_in_the_table_is_refused_or_neutral(monkeypatch):
     assert figures.style(Mine()) == figures.style(xr.DataArray(0)) == neutral
     monkeypatch.setattr(looks, "LOOKS", dict(LOOKS))
     for _ in range(2):
-        looks.register("Mine", Look("#AA4499", "<", "--"))
-    assert figures.style(Mine()) == {"color": "#AA4499", "marker": "<", "linestyle": "--"}
+        looks.register("Mine", Look("#117733", "<", "--"))
+    assert figures.style(Mine()) == {"color": "#117733", "marker": "<", "linestyle": "--"}
     with pytest.raises(Refused):
         looks.register("Other", Look("#d55e00", "s", "-"))
 
