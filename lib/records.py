@@ -46,7 +46,7 @@ def key(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
+def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GENERATIONS) -> xr.Dataset:
     """A data set of `recurse` small enough to commit. Of scores with dims (…, regime, generation, run) it keeps the
     first `runs` runs under the score's own name, and for all scores together, with `score_name` as the first dim
 
@@ -59,7 +59,7 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
     others means.
 
-    Up to forty generations are kept, about evenly on a log scale, and those that changes start from. What was
+    Up to `generations` of them are kept, about evenly on a log scale, and those that changes start from. What was
     kept for pictures stays in the notebook, as do rows of a sweep's list (dim `set`) that hold nothing. A data set
     without runs stays as it is, and so does a summary.
     """
@@ -74,8 +74,8 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS) -> xr.Dataset:
     t, known = data["generation"].values, data["regime"].values
     places = _places(t)
     early = range(len(t))
-    if len(t) > KEPT_GENERATIONS:
-        early = np.geomspace(1, len(t), KEPT_GENERATIONS).round().astype(int) - 1
+    if len(t) > generations:
+        early = np.geomspace(1, len(t), generations).round().astype(int) - 1
     chosen = sorted({*map(int, early), *places.values()})
     out = out.isel(generation=chosen)
     others = known if len(known) <= FEW else known[:1]
