@@ -59,7 +59,7 @@ def summary(data: xr.Dataset, runs: int = KEPT_RUNS, generations: int = KEPT_GEN
     Changes and gaps are of the logarithm where `logarithmic` says so; those of a variance are medians over runs, the
     others means.
 
-    Up to `generations` of them are kept, about evenly on a log scale, and those that changes start from. What was
+    Up to `generations` generations are kept, about evenly on a log scale, and those that changes start from. What was
     kept for pictures stays in the notebook, as do rows of a sweep's list (dim `set`) that hold nothing. A data set
     without runs stays as it is, and so does a summary.
     """
