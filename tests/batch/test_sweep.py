@@ -114,15 +114,26 @@ def test_a_key_names_configuration_and_code(tmp_path):
     assert not {load(path).key(c) for c in load(path).configurations} & set(keys)
 
 
-def test_only_what_a_notebook_imports_is_part_of_its_version(tmp_path, monkeypatch):
-    """A comment in a module that a notebook has nothing to do with must not make its sweep start anew."""
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of lib that is read in place of it; what was read of the copy is forgotten again."""
+    caches = (provenance._path, provenance._read)
     shutil.copytree(provenance.ROOT, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__", "stored"))
     monkeypatch.setattr(provenance, "ROOT", tmp_path / "lib")
+    for cache in caches:
+        cache.cache_clear()
+    yield tmp_path / "lib"
+    monkeypatch.undo()
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_only_what_a_notebook_imports_is_part_of_its_version(copied):
+    """A comment in a module that a notebook has nothing to do with must not make its sweep start anew."""
     versions = []
     for name in ("chapter/display", "batch/sweep", "pool"):
-        with (tmp_path / "lib" / f"{name}.py").open("a") as file:
+        with (copied / f"{name}.py").open("a") as file:
             file.write("# a comment\n")
-        provenance._path.cache_clear()
         provenance._read.cache_clear()
         versions.append(load(ROOT / "book" / "sweeps" / "gaussian-grid.yaml").code)
     assert versions[0] == versions[1] != versions[2]

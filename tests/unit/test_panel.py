@@ -6,7 +6,7 @@ from lib.chapter import display as notebook
 
 
 def test_a_panel_redraws_and_reports():
-    seen = []
+    seen, before = [], plt.get_fignums()
 
     def draw(name, size):
         if size == 7:
@@ -25,4 +25,4 @@ def test_a_panel_redraws_and_reports():
     assert message.value == "size=7 is not allowed"
     size.value = 8
     assert message.value == ""
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == before
