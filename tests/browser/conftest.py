@@ -48,30 +48,30 @@ def browser(required):
 class Visit:
     """One open page, with what it asked for and what it complained about."""
 
-    def __init__(self, page):
-        self.page, self.requests, self.complaints = page, [], []
+    def __init__(self, page, at):
+        self.page, self.at, self.requests, self.complaints = page, at, [], []
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        page.on("response", lambda r: self.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
 
     def foreign(self):
-        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+        return [url for url in self.requests if not url.startswith((self.at or "file:", "data:", "blob:"))]
 
 
 @pytest.fixture
 def visit(browser):
-    """Open a page of the book from file://, with the network cut, in a window of the given width and colours."""
+    """Open a page of the book in a window of the given width: from file:// with the network cut, or from a server."""
     contexts = []
 
-    def open_page(path, width=1280, scheme="light"):
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", offline=True
-        )
+    def open_page(path, width=1280, at=None):
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme="light", reduced_motion="reduce", offline=not at)
         contexts.append(context)
-        visit = Visit(context.new_page())
+        visit = Visit(context.new_page(), at)
         file, mark, query = path.partition("?")
-        visit.page.goto((HTML / file).as_uri() + mark + query, wait_until="load")
+        visit.page.goto(f"{at}/{path}" if at else (HTML / file).as_uri() + mark + query, wait_until="load")
         visit.page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise !== undefined")
         visit.page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
         return visit

@@ -12,6 +12,7 @@ HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 pytestmark = [pytest.mark.browser]
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
+A4 = {"width": 794, "height": 1123}  # CSS pixels
 
 
 @cache
@@ -23,39 +24,82 @@ def is_chapter(path):
     return path.startswith("notebooks/")
 
 
-def test_page_stays_on_this_machine_with_a_clean_console(visit, page_path):
-    seen = visit(page_path)
-    assert seen.foreign() == []
-    assert seen.complaints == []
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_page_has_no_serious_accessibility_violation(visit, page_path, width, scheme):
-    results = Axe().run(visit(page_path, width, scheme).page)
-    grave = [v for v in results.response["violations"] if v["impact"] in ("serious", "critical")]
-    told = [(v["id"], v["help"], [node["html"][:200] for node in v["nodes"][:4]]) for v in grave]
-    assert told == []
+def test_page_as_it_is_seen(visit, served, page_path, width):
+    """One opening of a page for all that is asked of it, for opening it takes longer than asking: as a phone reads it
+    from a folder, and as a desktop reads it from a server."""
+    seen = visit(page_path, width, at=None if width == min(WIDTHS) else served)
+    page = seen.page
+    found = {"mathematics": unrendered(page), "sideways": sideways(page)}
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        found[f"accessibility, {scheme}"] = grave(page)
+    found |= on_paper(page)
+    found |= {"foreign": seen.foreign(), "complaints": seen.complaints}
+    assert {what: which for what, which in found.items() if which} == {}
 
 
-def test_page_does_not_scroll_sideways_on_a_phone(visit, page_path):
-    page = visit(page_path, 390).page
-    width = page.evaluate("document.documentElement.scrollWidth")
-    culprits = page.evaluate(
-        """[...document.querySelectorAll('.bd-article *')]
-           .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-           .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+def grave(page):
+    """Violations of accessibility that axe calls serious or critical."""
+    violations = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    return [(v["id"], v["help"], [node["html"][:200] for node in v["nodes"][:4]]) for v in violations]
+
+
+def unrendered(page):
+    """Formulas that MathJax has left as they were written, or as an error."""
+    return page.evaluate(
+        """[...document.querySelectorAll('.bd-article .math')].filter(e => !e.querySelector('mjx-container'))
+           .concat([...document.querySelectorAll('mjx-merror, .MathJax_Error')]).map(e => e.outerHTML.slice(0, 120))"""
     )
-    assert width <= 390, culprits
-    # What is wide must be reachable: either it fits, or it lies in something that scrolls.
-    hidden = page.evaluate(
-        """[...document.querySelectorAll('.bd-article :is(table, img, pre, mjx-container)')].filter(e => {
+
+
+def sideways(page):
+    """What makes the page wider than its window, and what is wide without lying in something that scrolls."""
+    return page.evaluate(
+        """[...document.querySelectorAll('.bd-article *')].filter(e => {
              if (e.getBoundingClientRect().right <= innerWidth + 1) return false;
+             if (document.documentElement.scrollWidth > innerWidth) return true;
+             if (!e.matches('table, img, pre, mjx-container')) return false;
              for (let p = e; p && !p.matches('.bd-article'); p = p.parentElement)
                if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return false;
-             return true; }).map(e => e.outerHTML.slice(0, 120))"""
+             return true; }).slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
     )
-    assert hidden == []
+
+
+def on_paper(page):
+    """What is wrong with the print of a page that is dark on the screen: paper is white all the same."""
+    page.set_viewport_size(A4)
+    page.emulate_media(media="print")
+    found = page.evaluate(
+        """(height) => {
+             const all = (what) => [...document.querySelectorAll(what)].filter(e => e.offsetParent !== null);
+             const style = (e) => getComputedStyle(e);
+             const found = {};
+             const controls = 'button, input, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer,'
+               + '.bd-header-article, .toggle-details__summary, details.hide:not([open])';
+             found["controls on paper"] = document.querySelector('#search-results') ? [] :
+               all(controls).filter(e => style(e).visibility === 'visible');
+             found["wider than paper"] = all('.bd-article :is(p, figure, img, pre, table)')
+               .filter(e => e.getBoundingClientRect().right > innerWidth + 1);
+             found["figures over two sheets"] = [...document.querySelectorAll('.bd-article figure')].filter(e =>
+               style(e).breakInside !== 'avoid' || e.getBoundingClientRect().height > height - 140);
+             // A cell of code that may not go on over the page's end leaves an empty frame there.
+             found["code that may not go on"] = all('.bd-article .cell_input pre').filter(e => {
+               for (; !e.matches('.cell'); e = e.parentElement)
+                 if (style(e).breakInside !== 'auto' || style(e).display !== 'block') return true;
+               return false; });
+             found["pale on paper"] = all('.bd-article :is(p, h1, h2, li, td, a, pre span)').filter(e => {
+               const [r, g, b] = style(e).color.match(/[0-9.]+/g).map(Number);
+               return e.textContent.trim() && 0.299 * r + 0.587 * g + 0.114 * b > 130; });
+             for (const what in found) found[what] = found[what].slice(0, 5).map(e => e.outerHTML.slice(0, 120));
+             return found; }""",
+        A4["height"],
+    )
+    page.evaluate("addEventListener('beforeprint', () => (window.printed = document.documentElement.dataset.theme))")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    theme = page.evaluate("[window.printed, document.documentElement.dataset.theme]")
+    return found | {"theme on paper, and after": theme if theme != ["light", "dark"] else []}
 
 
 def test_images_have_a_text_alternative(page_path):
@@ -75,14 +119,6 @@ def test_no_page_shows_a_raw_error_or_a_dead_control(page_path):
     assert "application/vnd.jupyter.widget" not in raw
     assert "require.js" not in raw and "require.min.js" not in raw
     assert "thebe" not in "".join(str(s.get("src", "")) for s in soup(page_path).find_all("script"))
-
-
-def test_mathematics_is_rendered(visit, page_path):
-    page = visit(page_path).page
-    marked = page.locator(".bd-article .math").count()
-    if marked:
-        assert page.locator(".bd-article .math mjx-container").count() == marked
-        assert page.locator("mjx-merror, .MathJax_Error").count() == 0
 
 
 @cache

@@ -12,7 +12,6 @@ from bs4 import BeautifulSoup
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 pytestmark = [pytest.mark.browser]
-A4 = {"width": 794, "height": 1123}  # CSS pixels
 
 
 def soup(path):
@@ -39,19 +38,6 @@ def test_a_page_with_its_pictures_is_small(page_path):
     pictures = {urljoin(page_path, i["src"]) for i in soup(page_path).find_all("img", src=True)}
     sizes = [(HTML / path).stat().st_size for path in pictures if not path.startswith("data:")]
     assert (HTML / page_path).stat().st_size + sum(sizes) < 1_500_000
-
-
-def test_served_page_stays_on_this_machine(browser, served, page_path):
-    page = browser.new_page()
-    asked, complaints = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.goto(f"{served}/{page_path}", wait_until="load")
-    page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
-    page.close()
-    assert [url for url in asked if not url.startswith((served, "data:", "blob:"))] == []
-    assert complaints == []
 
 
 def test_the_front_page_paints_at_once(browser, served):
@@ -125,58 +111,6 @@ def test_a_figure_opens_by_itself(page_path):
         link = picture.parent
         assert link.name == "a" and link["href"] == picture["src"]
         assert (HTML / urljoin(page_path, link["href"])).is_file()
-
-
-def test_print_is_clean(browser, page_path):
-    # Dark on the screen: paper is white all the same.
-    context = browser.new_context(offline=True, color_scheme="dark", viewport=A4)
-    page = context.new_page()
-    page.goto((HTML / page_path).as_uri(), wait_until="load")
-    page.emulate_media(media="print")
-    shown = page.evaluate(
-        """[...document.querySelectorAll('button, input, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer,'
-            + '.bd-header-article, .toggle-details__summary, details.hide:not([open])')]
-           .filter(e => e.offsetParent !== null && getComputedStyle(e).visibility === 'visible')
-           .map(e => e.outerHTML.slice(0, 120))"""
-    )
-    if page_path != "search.html":
-        assert shown == []
-    wide = page.evaluate(
-        """[...document.querySelectorAll('.bd-article :is(p, figure, img, pre, table)')]
-           .filter(e => e.offsetParent !== null && e.getBoundingClientRect().right > innerWidth + 1)
-           .map(e => e.outerHTML.slice(0, 120))"""
-    )
-    assert wide == []
-    split = page.evaluate(
-        """[...document.querySelectorAll('.bd-article figure')].filter(e => getComputedStyle(e).breakInside !== 'avoid'
-              || e.getBoundingClientRect().height > 1123 - 140).map(e => e.id)"""
-    )
-    assert split == []
-    # A cell of code that may not go on over the page's end leaves an empty frame there.
-    whole = page.evaluate(
-        """[...document.querySelectorAll('.bd-article .cell_input pre')].filter(e => {
-             if (e.offsetParent === null) return false;
-             for (; !e.matches('.cell'); e = e.parentElement) {
-               const style = getComputedStyle(e);
-               if (style.breakInside !== 'auto' || style.display !== 'block') return true;
-             }
-             return false; }).length"""
-    )
-    assert whole == 0
-    pale = page.evaluate(
-        """[...document.querySelectorAll('.bd-article :is(p, h1, h2, li, td, a, pre span)')].filter(e => {
-             const [r, g, b] = getComputedStyle(e).color.match(/[0-9.]+/g).map(Number);
-             return e.offsetParent !== null && e.textContent.trim() && 0.299 * r + 0.587 * g + 0.114 * b > 130; })
-           .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
-    )
-    assert pale == []
-    page.evaluate("addEventListener('beforeprint', () => (window.printed = document.documentElement.dataset.theme))")
-    assert page.pdf(format="A4").startswith(b"%PDF")
-    assert page_path == "404.html" or page.evaluate("[window.printed, document.documentElement.dataset.theme]") == [
-        "light",
-        "dark",
-    ]
-    context.close()
 
 
 def test_a_shared_link_shows_a_card(page_path):

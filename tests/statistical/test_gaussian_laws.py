@@ -14,43 +14,20 @@ from lib import theory
 from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
-    AccumulateSubsample,
     FreshReal,
     Keep,
-    Mixture,
     RealOnly,
     Replace,
     ReplaceGrown,
 )
 from lib.worlds.gaussian import Gaussian
+from tests.unit.every import WITH_LAWS
 
 pytestmark = pytest.mark.statistical
 
 RUNS = 20_000
 SEED = 20240724
 N, T = 20, 10  # t ≤ n/2: beyond that sample means of unbiased Replace mislead
-REGIMES = [
-    Replace(),
-    ReplaceGrown(),
-    Accumulate(),
-    Accumulate(fresh=0.3),
-    Accumulate(kept=0.3),
-    Accumulate(kept=0),
-    Accumulate(fresh=0.3, kept=0.5),
-    AccumulateSubsample(),
-    Keep(0.1),
-    Keep(0.3),
-    Keep(0.3, redraw=False),
-    FreshReal(0.1),
-    FreshReal(0.5),
-    RealOnly(),
-    RealOnly(grow=False),
-    Mixture(0.5, 0.5, 0),
-    Mixture(0.5, 0.3, 0.2),
-    Mixture(0.2, 0.8, 0),
-    Mixture(0, 0.5, 0.5),
-    Mixture(0.7, 0, 0.3, fresh=True),
-]
 
 
 def z_scores(values, law):
@@ -64,12 +41,12 @@ def z_scores(values, law):
 def explicit(request):
     world = Gaussian(1, request.param, "explicit")
     data = recurse(
-        world, REGIMES, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
+        world, WITH_LAWS, n=N, generations=T, runs=RUNS, seed=SEED, scores=("trace_ratio", "squared_mean_error")
     )
     return request.param, data
 
 
-@pytest.mark.parametrize("regime", REGIMES, ids=str)
+@pytest.mark.parametrize("regime", WITH_LAWS, ids=str)
 def test_laws_of_every_regime(explicit, regime):
     estimator, data = explicit
     for score, law in (("trace_ratio", theory.expected_variance), ("squared_mean_error", theory.expected_error)):
@@ -101,7 +78,7 @@ def test_laws_hold_for_a_truth_that_is_not_gaussian(estimator, truth):
 
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
 def test_laws_of_the_statistic_sampler_per_coordinate(estimator):
-    regimes = [r for r in REGIMES if not r.needs_take]
+    regimes = [r for r in WITH_LAWS if not r.needs_take]
     world = Gaussian(3, estimator, "statistic")
     scores = ("trace_ratio", "squared_mean_error")
     data = recurse(world, regimes, n=N, generations=T, runs=RUNS, seed=SEED, scores=scores)

@@ -1,4 +1,4 @@
-"""Every regime once, with all its variants: the one list that tests go through."""
+"""Every regime with all its variants: the lists that tests go through."""
 
 from lib.regimes import (
     Accumulate,
@@ -31,3 +31,21 @@ def every(share):
         Mixture(0.5, 0.5 - share / 2, share / 2),
         Mixture(0.5, 0.5 - share / 2, share / 2, fresh=True),
     ]
+
+
+# With shares that are far apart: every law of the Gaussian is held to a simulation of each of these. The last of
+# `every` has no law of its variance in closed form.
+WITH_LAWS = [
+    *every(0.3)[:-1],
+    Accumulate(fresh=0.3, kept=0.5),
+    Keep(0.1),
+    Keep(0.7),
+    Keep(1.0),
+    FreshReal(0.1),
+    FreshReal(0.5),
+    Mixture(0.5, 0.3, 0.2),
+    Mixture(0.2, 0.8, 0),
+    Mixture(0, 0.5, 0.5),
+    Mixture(0.7, 0, 0.3, fresh=True),
+    Mixture(0.7, 0, 0.3),
+]

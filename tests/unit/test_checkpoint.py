@@ -19,25 +19,17 @@ from lib import checkpoint, provenance, recursion
 from lib.checkpoint import folders
 from lib.errors import Refused
 from lib.recursion import recurse
-from lib.regimes import Accumulate, FreshReal, Keep, Mixture, RealOnly, Replace
+from lib.regimes import Accumulate, Replace
 from lib.worlds.discrete import Discrete
 from lib.worlds.gaussian import Gaussian
 from lib.worlds.images.vae import VAE
 from tests import kills
 from tests.conftest import ROOT
+from tests.kills import REGIMES
 from tests.unit import idx
 from tests.unit.toy import Toy
 
 SMALL = {"n": 10, "generations": 4, "runs": 5, "seed": 3}
-REGIMES = [
-    Replace(),
-    Accumulate(),
-    Keep(0.2),
-    Keep(0.2, redraw=False),
-    Mixture(0.5, 0.3, 0.2),
-    FreshReal(0.3),
-    RealOnly(),
-]
 EXPLICIT = Gaussian(2, sampler="explicit")
 
 

@@ -34,34 +34,10 @@ from lib.regimes import (
 from lib.theory import discrete
 from lib.worlds.discrete import Discrete
 from lib.worlds.gaussian import Gaussian
+from tests.unit.every import WITH_LAWS
 
 SEED = 20240724
 N, T, RUNS = 20, 10, 5000
-REGIMES = [
-    Replace(),
-    ReplaceGrown(),
-    Accumulate(),
-    Accumulate(fresh=0.3),
-    Accumulate(kept=0.3),
-    Accumulate(kept=0),
-    Accumulate(fresh=0.3, kept=0.5),
-    AccumulateSubsample(),
-    Keep(0.1),
-    Keep(0.3),
-    Keep(0.7),
-    Keep(1.0),
-    Keep(0.3, redraw=False),
-    FreshReal(0.1),
-    FreshReal(0.5),
-    RealOnly(),
-    RealOnly(grow=False),
-    Mixture(0.5, 0.5, 0),
-    Mixture(0.5, 0.3, 0.2),
-    Mixture(0.2, 0.8, 0),
-    Mixture(0, 0.5, 0.5),
-    Mixture(0.7, 0, 0.3, fresh=True),
-    Mixture(0.7, 0, 0.3),
-]
 NO_LAW = Mixture(0.5, 0.2, 0.3, fresh=True)  # of the variance, in closed form
 # A text of 150 words, 39 of them distinct: small enough for lib to sample the same chain explicitly.
 SMALL = {"total": 150, "classes": [[50, 1], [20, 2], [5, 6], [1, 30]], "shown": [[0, "the"], [38, "rare"]]}
@@ -133,7 +109,7 @@ def z_scores(values, law):
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
 def test_the_laws_are_those_of_the_library(engine, estimator):
     for n in (20, 37, 1000, 10**6):
-        for regime in REGIMES:
+        for regime in WITH_LAWS:
             found = engine("law", plain(regime), n, 300, estimator)
             for name, law in (("variance", theory.expected_variance), ("error", theory.expected_error)):
                 exact = law(regime, n, 300, estimator)
@@ -183,7 +159,7 @@ def test_samplers_follow_their_laws(engine):
 
 
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
-@pytest.mark.parametrize("regime", REGIMES, ids=str)
+@pytest.mark.parametrize("regime", WITH_LAWS, ids=str)
 def test_means_follow_the_laws(engine, regime, estimator):
     (found,) = simulate(engine, [regime], n=N, generations=T, runs=RUNS, seed=SEED, estimator=estimator)
     assert found["runs"] == RUNS
@@ -203,7 +179,7 @@ def test_means_follow_the_laws_for_a_million_samples(engine, regime):
 @pytest.mark.parametrize("estimator", ["mle", "unbiased"])
 def test_distributions_are_those_of_the_library(engine, estimator):
     """Variance and mean at the last generation, and how both moved since the second: the law of whole runs."""
-    regimes = [*REGIMES, NO_LAW]
+    regimes = [*WITH_LAWS, NO_LAW]
     if estimator == "unbiased":
         regimes = [Replace(), Keep(0.3), Mixture(0.5, 0.3, 0.2), AccumulateSubsample()]
     world = Gaussian(1, estimator, "explicit")
@@ -222,7 +198,7 @@ def test_distributions_are_those_of_the_library(engine, estimator):
                 assert stats.ks_2samp(*moved).pvalue > 1e-5, (str(regime), "change of", name)
 
 
-@pytest.mark.parametrize("regime", [*REGIMES, NO_LAW], ids=str)
+@pytest.mark.parametrize("regime", [*WITH_LAWS, NO_LAW], ids=str)
 def test_words_follow_laws_and_library(engine, regime):
     n, generations, runs = 30, 8, 500
     given = {"n": n, "generations": generations, "runs": runs}
@@ -321,7 +297,7 @@ def test_a_wrong_setting_is_refused_by_name(engine, wrong, setting):
     assert engine("simulate", wrong).get("refused") == setting
 
 
-@pytest.mark.parametrize("regime", [*REGIMES, NO_LAW], ids=str)
+@pytest.mark.parametrize("regime", [*WITH_LAWS, NO_LAW], ids=str)
 def test_labels_are_those_of_the_library(engine, regime):
     assert engine("label", plain(regime)) == str(regime)
     assert as_regime(engine("regimeOf", "a", plain(regime))) == regime

@@ -14,15 +14,12 @@ from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
     AccumulateSubsample,
-    FreshReal,
     Keep,
-    Mixture,
-    RealOnly,
     Replace,
-    ReplaceGrown,
 )
 from lib.worlds.language.ngram import NGram
 from lib.worlds.language.ngram_counts import counted, entropies, probabilities, suffixes
+from tests.unit.every import every as regimes
 
 SMOOTHINGS = ("witten-bell", "kneser-ney")
 ORDERS = (1, 2, 3, 4)
@@ -248,22 +245,8 @@ def test_samples_are_blocks_and_follow_prompts(tiny, smoothing):
     np.testing.assert_array_equal(world.sample(model, 50, last, stream(1)).values, prompted)
 
 
-REGIMES = [
-    Replace(),
-    ReplaceGrown(),
-    Accumulate(),
-    AccumulateSubsample(),
-    Keep(0.25),
-    Keep(0.25, redraw=False),
-    FreshReal(0.25),
-    RealOnly(),
-    RealOnly(grow=False),
-    Mixture(0.5, 0.25, 0.25),
-]
-
-
 def test_every_regime_runs(tiny):
-    data = recurse(tiny, REGIMES, n=12, generations=4, runs=3, seed=1)
+    data = recurse(tiny, regimes(0.5), n=12, generations=4, runs=3, seed=1)
     for name in tiny.scores:
         assert np.isfinite(data[name]).all(), name
     assert (data.test_perplexity > 1).all() and (data.steps == 1).all()
