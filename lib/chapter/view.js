@@ -565,8 +565,11 @@ export function mount(element, options = {}) {
     );
     controls.estimator = { element: row("estimator", menu), read: () => menu.value, write: (v) => (menu.value = v) };
   }
-  const seed = make("input", { type: "number", class: "seed", min: 0, max: 2 ** 32 - 1, step: 1, onchange: schedule });
-  controls.seed = { read: () => seed.value, write: (value) => (seed.value = value) };
+  const seed = make("input", { type: "number", class: "seed", min: 0, max: 2 ** 32 - 1, step: 1 });
+  let typing = false; // a redraw that was asked for before takes nothing away from what is being typed
+  seed.oninput = () => (typing = true);
+  seed.onchange = () => ((typing = false), schedule());
+  controls.seed = { read: () => seed.value, write: (value) => typing || (seed.value = value) };
   const seedRow = row("seed", seed);
   const drawAgain = () => set({ seed: (state.seed + 1) % 2 ** 32 });
   const again = make("button", { type: "button", onclick: drawAgain }, "Draw again");

@@ -54,7 +54,12 @@ class Visit:
         page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
         page.on("response", lambda r: self.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", self.hear)
+
+    def hear(self, message):
+        # A browser asks each server once for an icon, whatever the page says.
+        if message.type in ("error", "warning") and not message.location["url"].endswith("/favicon.ico"):
+            self.complaints.append(message.text)
 
     def foreign(self):
         return [url for url in self.requests if not url.startswith((self.at or "file:", "data:", "blob:"))]

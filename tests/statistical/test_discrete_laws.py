@@ -14,9 +14,10 @@ from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, Replace, Rep
 from lib.theory import discrete as laws
 from lib.theory import expected_error
 from lib.worlds.discrete import Discrete, extinct_at
-from tests.statistical.test_gaussian_laws import REGIMES, z_scores
+from tests.statistical.test_gaussian_laws import z_scores
 from tests.unit import chains
 from tests.unit.enumeration import law
+from tests.unit.every import WITH_LAWS
 from tests.unit.test_discrete import EVERY, TRUTH
 
 pytestmark = pytest.mark.statistical
@@ -72,7 +73,7 @@ def test_every_outcome_of_twelve_samples_and_three_states(regime):
         now = now @ (chains.transition_matrix(12, 3) if regime == Replace() else chains.urn_matrix(12, 3, t + 1))
 
 
-@pytest.mark.parametrize("regime", REGIMES, ids=str)
+@pytest.mark.parametrize("regime", WITH_LAWS, ids=str)
 def test_heterozygosity_and_error_in_every_regime(regime):
     world = Discrete("zipf", 10)
     data = recurse(
