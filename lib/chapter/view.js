@@ -568,6 +568,7 @@ export function mount(element, options = {}) {
   const seed = make("input", { type: "number", class: "seed", min: 0, max: 2 ** 32 - 1, step: 1 });
   let typing = false; // a redraw that was asked for before takes nothing away from what is being typed
   seed.oninput = () => (typing = true);
+  seed.onblur = () => (typing = false); // also where the value ends as it was, which is no change
   seed.onchange = () => ((typing = false), schedule());
   controls.seed = { read: () => seed.value, write: (value) => typing || (seed.value = value) };
   const seedRow = row("seed", seed);

@@ -357,6 +357,24 @@ def test_as_a_widget_settings_go_both_ways(widget):
     assert left == [0] * 8
 
 
+def test_a_redraw_takes_nothing_away_from_a_seed_that_is_being_typed(widget):
+    place, page = widget()
+    seed = place.locator(".seed")
+    seed.fill("7")
+    page.evaluate("widgets[0].model.set('n', 20)")
+    settle(page)
+    assert seed.input_value() == "7"
+    seed.press("Enter")
+    settle(page)
+    assert page.evaluate("widgets[0].model.get('seed')") == 7
+    # Typed and taken back is no change, and the field follows again.
+    seed.press("Backspace")
+    seed.press("7")
+    place.get_by_role("button", name="Draw again").click()
+    settle(page)
+    assert page.evaluate("widgets[0].model.get('seed')") == int(seed.input_value()) == 8
+
+
 def test_in_a_widget_fewer_generations_are_no_wrong_setting(widget):
     """The kernel sets one trait at a time, and the model announces what the reader changed one trait at a time."""
     place, page = widget()

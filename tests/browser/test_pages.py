@@ -60,13 +60,14 @@ def unrendered(page):
 def sideways(page):
     """What makes the page wider than its window, and what is wide without lying in something that scrolls."""
     return page.evaluate(
-        """[...document.querySelectorAll('.bd-article *')].filter(e => {
+        """(document.documentElement.scrollWidth > innerWidth ? ['the page'] : []).concat(
+           [...document.querySelectorAll('.bd-article *')].filter(e => {
              if (e.getBoundingClientRect().right <= innerWidth + 1) return false;
              if (document.documentElement.scrollWidth > innerWidth) return true;
              if (!e.matches('table, img, pre, mjx-container')) return false;
              for (let p = e; p && !p.matches('.bd-article'); p = p.parentElement)
                if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return false;
-             return true; }).slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+             return true; }).slice(0, 5).map(e => e.outerHTML.slice(0, 120)))"""
     )
 
 

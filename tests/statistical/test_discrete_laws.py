@@ -2,7 +2,7 @@
 
 Seeds were fixed before the first look. Outcomes: chi-squared tests on 20 000 runs, each p-value above 10⁻⁵; 72 of them
 give a false alarm with probability below 10⁻³. Means: 8000 runs, |z| < 4; one z exceeds 4 by chance with probability
-6·10⁻⁵, and about 900 are looked at, most of them strongly correlated: below 6% for a fresh choice of seeds.
+6·10⁻⁵, and about 1100 are looked at, most of them strongly correlated: below 8% for a fresh choice of seeds.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Every Gaussian law against simulations of explicit points, and the two samplers against each other.
 
 Seeds were fixed before the first look. Laws: 20 000 runs, |z| < 4 for each mean. One z exceeds 4 by chance with
-probability 6·10⁻⁵; the tests below look at about 2300 of them, most of them strongly correlated, so for a fresh choice
-of seeds a correct library fails somewhere with probability below 15%. Sampler tests: each p-value above 10⁻⁵; 40 of
+probability 6·10⁻⁵; the tests below look at about 2900 of them, most of them strongly correlated, so for a fresh choice
+of seeds a correct library fails somewhere with probability below 19%. Sampler tests: each p-value above 10⁻⁵; 40 of
 them give a false alarm with probability below 4·10⁻⁴.
 """
 
