@@ -1,58 +1,82 @@
 """The ledger: every claim of the thread and of the papers that a chapter puts to the test.
 
-A claim has an id, a source, a statement, and a judge: a function from the chapter's results to a finding, that is, a
-measured effect with its interval and a verdict that follows from it. No verdict is typed. Judges use 99% intervals.
+A claim has an exact statement with its source, a reach, and a judge: a function from the chapter's results to a finding,
+that is, one of five words with the numbers that it follows from. No word is typed where a number can decide. Each judge
+has a control, results that must turn its word. Judges use 99% intervals.
 """
 
 import importlib
 import inspect
 import json
 import math
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from lib.errors import among, refuse
-from lib.intervals import Interval
+from lib.intervals import Interval, number
 
 LEVEL = 0.99
-SUPPORTED = "supported"
-LIMITED = "supported with limits"
-NOT_SUPPORTED = "not supported"
-NOT_TESTABLE = "not testable here"
-VERDICTS = (SUPPORTED, LIMITED, NOT_SUPPORTED, NOT_TESTABLE)
+HOLDS, IF, FAILS, UNDECIDED, OUTSIDE = "holds", "holds if", "fails", "undecided", "not for simulation"
+WORDS = (HOLDS, IF, FAILS, UNDECIDED, OUTSIDE)
+LAW, THEIRS, SMALLER, ANALOGUE = "by law", "their setting", "same kind, smaller", "an analogue"
+REACHES = (LAW, THEIRS, SMALLER, ANALOGUE)
+NOT_REPRODUCED = "not reproduced at this size"
+
+Results = Mapping[str, xr.Dataset]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a judge found: a verdict, the effect in words (`measured`), its interval if there is one, and what would
-    `change` the verdict. With an interval without ends, from too few runs, it is always *not testable here*."""
+    """What a judge found: a word, and the named `numbers` it follows from (numbers or texts, which the claim's template
+    prints). Where an interval decides, it is given with its `threshold`: *fails* is refused while the interval contains
+    it, and an interval without ends, from too few runs, makes every word *undecided*."""
 
-    verdict: str
-    measured: str
-    interval: Interval | None
-    change: str
+    word: str
+    numbers: Mapping[str, Any]
+    interval: Interval | None = None
+    threshold: float | None = None
 
     def __post_init__(self):
-        among("verdict", self.verdict, VERDICTS)
-        if self.interval is not None and math.isnan(self.interval.low + self.interval.high):
-            object.__setattr__(self, "verdict", NOT_TESTABLE)
+        among("word", self.word, WORDS)
+        if self.interval is None:
+            return
+        if math.isnan(self.interval.low + self.interval.high):
+            object.__setattr__(self, "word", UNDECIDED)
+        elif self.word == FAILS and (self.threshold is None or self.interval.low < self.threshold < self.interval.high):
+            refuse("word", FAILS, f"another word while {self.interval} contains the threshold, {self.threshold}")
 
 
-Judge = Callable[[Mapping[str, xr.Dataset]], Finding]
+@dataclass(frozen=True)
+class Control:
+    """A change of a chapter's results that must turn the word of a judge, and what it does, in words."""
+
+    said: str
+    apply: Callable[[Results], Results]
+
+
+Judge = Callable[[Results], Finding]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that somebody made: the `source`, and the number or the words it stands on in that `paper`."""
+    """A statement that somebody made: the `source`, and the `quote` or number that it stands on. `says` is the template
+    of the finding's numbers, `condition` completes *holds if*, `turns` says what would change the word."""
 
     id: str
     chapter: int
     source: str
+    quote: str
     statement: str
-    paper: str
+    reach: str
+    says: str
+    condition: str
+    turns: str
+    control: Control | None
     judge: Judge
 
 
@@ -83,14 +107,18 @@ CHAPTERS = {
 }
 
 
-def claim(id: str, source: str, paper: str) -> Callable[[Judge], Judge]:
-    """Make a function the judge of a claim. The first paragraph of its docstring is the claim's statement."""
+def claim(
+    id: str, source: str, quote: str, *, reach: str, says: str, control: Control | None, condition: str = ""
+) -> Callable[[Judge], Judge]:
+    """Make a function the judge of a claim. The first paragraph of its docstring is the claim's statement, the second
+    says what would change the word. Only a claim that is never for simulation has no control."""
+    among("reach", reach, REACHES)
 
     def register(judge: Judge) -> Judge:
         module = judge.__module__.rpartition(".")[2]
         (chapter,) = (k for k, about in CHAPTERS.items() if module in about.modules)
-        statement = " ".join(inspect.getdoc(judge).split("\n\n")[0].split())
-        judge.claim = Claim(id, chapter, source, statement, paper, judge)
+        statement, turns = (" ".join(part.split()) for part in inspect.getdoc(judge).split("\n\n"))
+        judge.claim = Claim(id, chapter, source, quote, statement, reach, says, condition, turns, control, judge)
         return judge
 
     return register
@@ -113,43 +141,67 @@ def every() -> tuple[Claim, ...]:
     return tuple(claim for chapter in CHAPTERS for claim in of_chapter(chapter))
 
 
-def judge(chapter: int, results: Mapping[str, xr.Dataset]) -> dict[str, Finding]:
-    """The finding on each claim of a chapter, from the data sets that the chapter has computed."""
-    return {claim.id: claim.judge(results) for claim in of_chapter(chapter)}
+def word(holds: bool | None, under: bool | None = False) -> str:
+    """The word of an answer: yes, no, or undecided (None); `under`: the answer if the claim's condition is granted."""
+    if holds:
+        return HOLDS
+    if under:
+        return IF
+    return UNDECIDED if holds is None or under is None else FAILS
 
 
-def ladder(supported: bool, limited: bool = False) -> str:
-    """The verdict of a claim, which carries the burden of proof."""
-    return SUPPORTED if supported else LIMITED if limited else NOT_SUPPORTED
+def judge(chapter: int, results: Results) -> list[dict]:
+    """The finding on each claim of a chapter, from the data sets that the chapter has computed, as plain values."""
+    return [judged(claim, results) for claim in of_chapter(chapter)]
 
 
-def table(chapter: int, findings: Mapping[str, Finding]) -> str:
-    """The table *claim · paper · here · interval · verdict* at a chapter's end, as Markdown."""
-    rows = ["| claim | paper | here | 99% interval | verdict |", "|---|---|---|---|---|"]
-    for claim in of_chapter(chapter):
-        found = findings[claim.id]
-        interval = "–" if found.interval is None else f"{found.interval:.3g}"
-        paper = f"{claim.paper} ({claim.source})"
-        rows.append(f"| {claim.statement} | {paper} | {found.measured} | {interval} | **{found.verdict}** |")
-    changes = [f"*{claim.statement}* {findings[claim.id].change}" for claim in of_chapter(chapter)]
-    return "\n".join(rows) + "\n\nWhat would change a verdict:\n\n" + "\n".join(f"- {line}" for line in changes)
+def judged(claim: Claim, results: Results) -> dict:
+    """The finding on one claim, and under `turned` the word that its control gives."""
+    found = settled(claim, claim.judge(results))
+    turned = settled(claim, claim.judge(claim.control.apply(results)))["word"] if claim.control else ""
+    return found | {"turned": turned}
 
 
-def dossier(claim: Claim, found: Mapping) -> str:
-    """Everything about one verdict, as a Markdown item. `found` is a stored finding, or one as `asdict` gives it."""
-    ends = found["interval"]
-    interval = f" (99% interval {Interval(**ends):.3g})" if ends else ""
-    judge = inspect.unwrap(claim.judge)
-    return (
-        f"- **{claim.statement}** {claim.source}: {claim.paper}. *Verdict*: **{found['verdict']}**. "
-        f"*Found*: {found['measured']}{interval}. *What would change it*: {found['change']} "
-        f"*Predicate*: `{judge.__module__.replace('.', '/')}.py: {judge.__name__}`, for the claim `{claim.id}`."
-    )
+def settled(claim: Claim, finding: Finding) -> dict:
+    """A finding as plain values. Only a law or their own setting can make a claim fail."""
+    short = finding.word == FAILS and claim.reach not in (LAW, THEIRS)
+    if finding.word == IF and not claim.condition:
+        refuse("condition", "", f"what completes {IF!r} for {claim.id}")
+    return {
+        "id": claim.id,
+        "word": UNDECIDED if short else finding.word,
+        "note": claim.condition if finding.word == IF else NOT_REPRODUCED if short else "",
+        "said": _Words().vformat(claim.says, (), finding.numbers),
+        "numbers": {name: n if isinstance(n, str) else float(n) for name, n in finding.numbers.items()},
+        "interval": asdict(finding.interval) if finding.interval else None,
+        "threshold": finding.threshold,
+    }
 
 
-def to_json(findings: Mapping[str, Finding]) -> list[dict]:
-    """Findings as plain values, for a chapter's stored results."""
-    return [{"id": name} | asdict(finding) for name, finding in findings.items()]
+class _Words(string.Formatter):
+    """Formats numbers as sentences print them."""
+
+    def format_field(self, value, spec):
+        return value if isinstance(value, str) else number(value, spec or ".3g")
+
+
+def verdict(found: Mapping) -> str:
+    """A word with its condition, as it is printed."""
+    if found["word"] == IF:
+        return f"**{IF}** {found['note']}"
+    return f"**{found['word']}**" + (f" ({found['note']})" if found["note"] else "")
+
+
+def table(found: list[Mapping]) -> str:
+    """The claims at a chapter's end, as Markdown: what was said, the word, its reach, and the numbers."""
+    claims = {claim.id: claim for claim in every()}
+    rows = ["| what was said | word | reach | what was found |", "|---|---|---|---|"]
+    for finding in found:
+        claim = claims[finding["id"]]
+        ends = f" (99% interval {Interval(**finding['interval']):.3g})" if finding["interval"] else ""
+        said = f"{claim.statement} ({claim.source}: {claim.quote})"
+        rows.append(f"| {said} | {verdict(finding)} | {claim.reach} | {finding['said']}{ends} |")
+    return "\n".join(rows)
 
 
 def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[tuple[Claim, dict]]:
