@@ -1,8 +1,8 @@
 """The ledger: every claim of the thread and of the papers that a chapter puts to the test.
 
-A claim has an exact statement with its source, a reach, and a judge: a function from the chapter's results to a finding,
-that is, one of five words with the numbers that it follows from. No word is typed where a number can decide. Each judge
-has a control, results that must turn its word. Judges use 99% intervals.
+A claim has an exact statement with its source, a reach, and a judge: a function from the chapter's results to a
+finding, that is, one of five words with the numbers that it follows from. No word is typed where a number can decide.
+Each judge has a control, results that must turn its word. Judges use 99% intervals.
 """
 
 import importlib

@@ -1,5 +1,7 @@
-"""What judges take from a data set of `recurse`, what they ask of a measurement, and their controls. Intervals are at 99%
-unless told. An answer is True, False, or None where the interval decides nothing."""
+"""What judges take from a data set of `recurse`, what they ask of a measurement, and their controls.
+
+Intervals are at 99% unless told. An answer is True, False, or None where the interval decides nothing.
+"""
 
 import functools
 import math
