@@ -149,6 +149,7 @@ def leave(
     configuration: Mapping[str, Any],
     results: Mapping[str, xr.Dataset],
     findings: list[dict],
+    answers: list[dict],
     seconds: float,
     folder: str | Path,
 ) -> None:
@@ -170,6 +171,7 @@ def leave(
         "key": key(configuration),
         "configuration": dict(configuration),
         "groups": list(kept),
+        "answers": answers,
         "findings": findings,
         "seconds": round(seconds, 1),
         "provenance": provenance.collected(),
@@ -191,14 +193,16 @@ def write_groups(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
 def leave_run(
     results: Mapping[str, xr.Dataset],
     findings: list[dict] | None = None,
+    answers: list[dict] | None = None,
     notes: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
 ) -> Path | None:
     """Hand over what a run of a sweep has found, in `folder` or the one that LIB_RUN names; without either, do nothing.
 
     `results` maps names to data sets of numbers or text; those of one name are merged over the runs, so dims that mean
-    the same have the same name. `findings` are judged claims (`lib.ledger.to_json`), `notes` anything else that JSON
-    holds. Writes `data.nc`, with a group for each data set, and `findings.json`.
+    the same have the same name. `findings` are judged claims (`lib.ledger.judge`), `answers` those of
+    `lib.ledger.questions.asked`, `notes` anything else that JSON holds. Writes `data.nc`, with a group for each data
+    set, and `findings.json`.
     """
     folder = folder or os.environ.get("LIB_RUN")
     if not folder:
@@ -206,7 +210,7 @@ def leave_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_groups(folder / "data.nc", results)
-    stored = {"groups": list(results), "findings": findings or [], "notes": dict(notes or {})}
+    stored = {"groups": list(results), "findings": findings or [], "answers": answers or [], "notes": dict(notes or {})}
     (folder / "findings.json").write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
     return folder
 

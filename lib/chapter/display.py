@@ -21,6 +21,7 @@ from lib import checkpoint, intervals, provenance, records
 from lib import ledger as claims
 from lib.chapter import figures
 from lib.errors import among
+from lib.ledger import questions
 
 DRIVE = "/content/drive/MyDrive"  # where Colab mounts it
 
@@ -37,24 +38,35 @@ class Chapter:
     defaults: dict[str, Any]
     started: float = field(default_factory=time.perf_counter)
     results: dict[str, xr.Dataset] = field(default_factory=dict)
+    answers: list[dict] = field(default_factory=list)
+
+    def ask(self, world: str, data: xr.Dataset, limits: questions.Limits | None = None) -> None:
+        """Ask the four questions of the regimes of a data set that the chapters compare; `world` is its heading in the
+        table. `limits`: what scores tend to by exact laws, by score and regime."""
+        self.answers += questions.asked(world, data, limits=limits)
 
     def end(self) -> None:
-        """Judge the chapter's claims, show the table, and leave the results where the build has asked for them.
+        """Answer the four questions, judge the chapter's claims, show both tables, and leave the results where the
+        build has asked for them.
 
         Results are left only at the chapter's own defaults: no other run enters the ledger. A run of a sweep hands over
         everything, also if a judge refuses.
         """
-        findings = {}
+        findings = []
         computed = {name: data for name, data in self.results.items() if "recorded" not in data.attrs}
+        judged_on = self.results | ({"answers": questions.as_data(self.answers)} if self.answers else {})
         try:
-            findings = claims.judge(self.number, self.results)
+            findings = claims.judge(self.number, judged_on)
         finally:
-            records.leave_run(computed, claims.to_json(findings))
-        say(claims.table(self.number, findings))
+            records.leave_run(computed, findings, self.answers)
+        if self.answers:
+            say(questions.table(self.answers))
+        summary = f"The claims that this chapter puts to the test: {len(findings)}"
+        say(f"<details>\n<summary>{summary}</summary>\n\n{claims.table(findings)}\n\n</details>")
         folder = os.environ.get("LIB_RESULTS")
         if folder and self.parameters == self.defaults:
             seconds = time.perf_counter() - self.started
-            records.leave(self.number, self.parameters, computed, claims.to_json(findings), seconds, folder)
+            records.leave(self.number, self.parameters, computed, findings, self.answers, seconds, folder)
 
 
 def begin(number: int) -> Chapter:

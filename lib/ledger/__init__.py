@@ -156,9 +156,9 @@ def judge(chapter: int, results: Results) -> list[dict]:
 
 
 def judged(claim: Claim, results: Results) -> dict:
-    """The finding on one claim, and under `turned` the word that its control gives."""
+    """The finding on one claim, and under `turned` the verdict that its control gives, as it is printed."""
     found = settled(claim, claim.judge(results))
-    turned = settled(claim, claim.judge(claim.control.apply(results)))["word"] if claim.control else ""
+    turned = verdict(settled(claim, claim.judge(claim.control.apply(results)))) if claim.control else ""
     return found | {"turned": turned}
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from lib import intervals
 from lib.intervals import Interval
-from lib.ledger import LEVEL, Control, Results
+from lib.ledger import FAILS, HOLDS, IF, LEVEL, UNDECIDED, Control, Finding, Results, questions, word
 
 CLOSE = 0.03  # of itself, or 0.003: how far a large set may lie from a law for infinitely large ones
 # An exact law decides a claim by itself; what the simulation adds is that law and code agree. It is said not to where
@@ -99,6 +99,30 @@ def near(interval: Interval, law: float) -> bool | None:
 def together(count: int) -> float:
     """The level at which `count` intervals all hold together with 99%."""
     return 1 - (1 - LEVEL) / count
+
+
+BOUNDED = "collapse means an error without bound, or the loss of variety or of rare things, and not any rise"
+
+
+def stands(results: Results, world: str, regime: str = "Accumulate") -> Finding:
+    """The finding on "no model collapse" for a regime of a world, the same rule everywhere: it *holds* if all four
+    questions are answered no, *holds if* collapse means more than any rise (`BOUNDED`) if the first alone is answered
+    yes, *fails* if another one is. Prints as {found} and {fits}."""
+    answers = results["answers"]
+    others = questions.collapses(answers, world, regime)
+    risen = str(answers["word"].sel(world=world, regime=regime, question="worse").item())
+    first = None if risen == questions.UNDECIDED else risen == questions.YES
+    said = {"found": questions.in_words(answers, world, regime), "fits": int(answers["fits"].sel(world=world).max())}
+    if others is None or (others is False and first is None):
+        return Finding(UNDECIDED, said)
+    return Finding(FAILS if others else IF if first else HOLDS, said)
+
+
+def collapses(results: Results, world: str, regime: str = "Replace", *ids: str) -> Finding:
+    """The finding on the claim that a regime collapses in a world, or that some questions are answered yes."""
+    answers = results["answers"]
+    said = {"found": questions.in_words(answers, world, regime), "fits": int(answers["fits"].sel(world=world).max())}
+    return Finding(word(questions.collapses(answers, world, regime, *ids)), said)
 
 
 def swapped(a: str, b: str = "Replace") -> Control:

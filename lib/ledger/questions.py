@@ -3,9 +3,9 @@
 1. Is it worse at all?  2. Does it get worse without bound?  3. Does variety go?  4. Do rare things go?
 
 They are asked of scores by their kind, so that the same words mean the same in every world. An answer is *no*, *yes* or
-*undecided*, with the number that decides it. An exact limit for t → ∞ decides where there is one; elsewhere changes
-between generations do, paired within runs, by their 99% intervals. A question that no score of a world speaks to is
-not asked of it.
+*undecided*, with the number that decides it. The exact limit for t → ∞ decides where it is known (`theory.limit`);
+elsewhere changes between generations do, paired within runs, by their 99% intervals. A question that no score of a
+world speaks to is not asked of it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,8 @@ from lib.ledger import LEVEL
 from lib.world import KINDS
 
 NO, YES, UNDECIDED = "no", "yes", "undecided"
-PREFERRED = ("squared_mean_error", "kl", "excess_risk", "w2_squared", "tail_ratio", "missing_mass")  # within one kind
+# Within one kind. Distinct pairs of words before the entropy of the next: a sharper model is no poorer one.
+PREFERRED = ("squared_mean_error", "kl", "excess_risk", "w2_squared", "tail_ratio", "missing_mass", "distinct_2")
 
 # A rise below this share of the first fit's risk, or of a nat, is none that matters; and what is worse by less over a
 # whole doubling of the generations has stopped.
@@ -35,7 +36,8 @@ LEFT = 0.1  # variety has gone when a typical run has less than this share of th
 FADED = 0.1  # rare things, or the diversity of what is produced, go if a score of theirs is worse by more than this
 CARRIED = 3.0  # a mean so many times the median is carried by rare runs; that of a squared normal error is 2.2 times
 
-Limits = Mapping[str, Mapping[str, float]]  # by score and regime: what the expected score tends to, in its own unit
+NATS = ("nats", "perplexity", "bits")  # how units of a log probability begin; of perplexities changes are of the log
+Limits = Mapping[str, Mapping[str, float]]  # by score and regime: what it tends to as t → ∞, in its own unit
 
 
 class Course:
@@ -80,8 +82,8 @@ class Course:
 
     @property
     def level(self) -> float:
-        """What a change is small beside: the first fit's risk; a nat, for losses and logarithms."""
-        return abs(self.mean[0]) if self.kind == "excess risk" else 1.0
+        """What a change is small beside: one nat, for losses in nats and for logarithms; else the first fit's score."""
+        return 1.0 if self.kind == "variance" or self.units.startswith(NATS) else abs(self.mean[0])
 
     @property
     def carried(self) -> bool:
@@ -117,6 +119,8 @@ class Question:
         several, one with an exact limit is asked first."""
         among("regime", regime, [str(r) for r in data["regime"].values])
         data, limits = records.summary(data), limits or {}
+        if "score_name" in data.dims and data["mean_of"].ndim > 4:
+            refuse("data", data["mean_of"].dims, "one setting: a sweep is asked one by one, by `data.sel`")
         scores = of_kind(data, *self.kinds)
         for score in sorted(scores, key=lambda score: regime not in limits.get(score, {})):
             course = Course(data, regime, score)
@@ -151,10 +155,10 @@ def above(over: Interval, tolerance: float = 0.0) -> str:
 
 def _worse(course):
     rise = course.interval(*(np.array(course.change("whole")) * (course.sign, 1)))
-    if course.kind == "excess risk":
-        said = f"{number(course.mean[-1] / course.mean[0])} times the first fit's error"
+    if course.units.startswith(NATS):
+        said = f"{number(rise.estimate, '+.2g')} nats"
     else:
-        said = f"{number(rise.estimate, '+.3g')} nats"
+        said = f"{number(course.mean[-1] / course.mean[0])} times the first fit's"
     word = UNDECIDED if course.carried else above(rise, FLAT * course.level)
     return Answer(word, said, course.score, "runs", rise)
 
@@ -187,12 +191,19 @@ def _unbounded(course):
     return Answer(word, said, course.score, "runs", interval)
 
 
-def _limit(course, limit):
-    if limit == inf:
-        return Answer(YES, "has no bound", course.score, "law")
-    if course.kind == "excess risk":
-        return Answer(NO, f"at most {number(limit / course.mean[0])} times the first fit's error", course.score, "law")
-    return Answer(NO, f"tends to {number(limit)}", course.score, "law")
+def _by_law(decide):
+    """A question that a limit decides: `decide` says yes or no, the answer what the score tends to."""
+
+    def answer(course: Course, limit: float) -> Answer:
+        if limit == inf:
+            said = "has no bound"
+        elif limit == 0 or course.kind not in ("excess risk", "variance"):
+            said = f"tends to {number(limit)}"
+        else:
+            said = f"tends to {number(limit / course.mean[0])} times the first fit's"
+        return Answer(YES if decide(course, limit) else NO, said, course.score, "law")
+
+    return answer
 
 
 def _variety(course):
@@ -208,11 +219,6 @@ def _variety(course):
     return Answer(word, f"{said}; its logarithm falls by {more}" if interval else said, course.score, "runs", interval)
 
 
-def _left(course, limit):
-    said = "tends to 0" if limit == 0 else f"{number(limit / course.mean[0], '.2g')} of the first fit's is left"
-    return Answer(YES if limit < LEFT * course.mean[0] else NO, said, course.score, "law")
-
-
 def _faded(course):
     said = f"from {number(course.mean[0], '.3g')} to {number(course.mean[-1], '.3g')}"
     # Worse by a tenth of itself; of a score that is 0 at the first fit, worse at all.
@@ -220,18 +226,41 @@ def _faded(course):
 
 
 RISKS = ("excess risk", "loss")
+COLLAPSE = ("unbounded", "variety", "rare")  # a yes to any of these is what this book calls collapse
+SHORT = {"worse": "worse", "unbounded": "without bound", "variety": "variety goes", "rare": "rare things go"}
 QUESTIONS = (
-    Question("worse", "Is it worse at all?", RISKS, _worse),
-    Question("unbounded", "Does it get worse without bound?", RISKS, _unbounded, _limit),
-    Question("variety", "Does variety go?", ("variance", "diversity"), _variety, _left),
-    Question("rare", "Do rare things go?", ("tail",), _faded),
+    Question("worse", "Is it worse at all?", RISKS, _worse, _by_law(lambda c, limit: c.sign * (limit - c.mean[0]) > 0)),
+    Question(
+        "unbounded", "Does it get worse without bound?", RISKS, _unbounded, _by_law(lambda c, limit: limit == inf)
+    ),
+    Question(
+        "variety",
+        "Does variety go?",
+        ("variance", "diversity"),
+        _variety,
+        _by_law(lambda c, limit: limit < LEFT * c.mean[0]),
+    ),
+    Question(
+        "rare",
+        "Do rare things go?",
+        ("tail",),
+        _faded,
+        _by_law(lambda c, limit: c.sign * (limit - (1 + c.sign * FADED) * c.mean[0]) > 0),
+    ),
 )
-COLUMNS = ("Replace", "Accumulate", "Keep(0.1)", "RealOnly")  # what the chapters' tables set side by side
+# What the chapters' tables set side by side, and the heading of each column.
+COLUMNS = {
+    "Replace": "Replace",
+    "Accumulate": "Accumulate",
+    "Keep(0.1)": "a tenth kept",
+    "RealOnly": "real data",
+    "RealOnly(refit)": "real data",
+}
 
 
 def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, limits: Limits | None = None) -> list[dict]:
     """The answers to all questions for each of these regimes that the data set has, as plain values with the name of
-    the world, the number of fits, and the regime's family."""
+    the world and the numbers of fits and runs."""
     data, out = records.summary(data), []
     if "runs" not in data.attrs:
         refuse("data", list(data.data_vars), "a data set of `recurse`, with runs")
@@ -249,38 +278,57 @@ def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, limits
 
 
 def as_data(answers: Iterable[Mapping]) -> xr.Dataset:
-    """The words of answers, with dims (world, question, regime); empty where a question was not asked."""
+    """What judges read of answers, with dims (world, question, regime): `word`, `said` and `by`, empty where a question
+    was not asked, and the number of `fits`, 0 there."""
     answers = list(answers)
     worlds, regimes = (list(dict.fromkeys(a[key] for a in answers)) for key in ("world", "regime"))
     ids = [question.id for question in QUESTIONS]
-    words = np.full((len(worlds), len(ids), len(regimes)), "", dtype="<U9")
+    shape = (len(worlds), len(ids), len(regimes))
+    found = {name: np.full(shape, "", dtype=object) for name in ("word", "said", "by")} | {"fits": np.zeros(shape, int)}
     for a in answers:
-        words[worlds.index(a["world"]), ids.index(a["question"]), regimes.index(a["regime"])] = a["word"]
+        place = worlds.index(a["world"]), ids.index(a["question"]), regimes.index(a["regime"])
+        for name, values in found.items():
+            values[place] = a[name]
     dims = ("world", "question", "regime")
-    return xr.Dataset({"word": (dims, words)}, {"world": worlds, "question": ids, "regime": regimes})
+    return xr.Dataset(
+        {name: (dims, values) for name, values in found.items()},
+        {"world": worlds, "question": ids, "regime": regimes},
+    )
 
 
-def collapses(data: xr.Dataset, world: str, regime: str) -> bool | None:
+def collapses(data: xr.Dataset, world: str, regime: str, *ids: str) -> bool | None:
     """Whether a regime collapses, of answers as `as_data` gives them: yes if it gets worse without bound, or variety or
-    rare things go; no if all of these that were asked are answered no; None if undecided."""
-    words = data["word"].sel(world=world, regime=regime, question=["unbounded", "variety", "rare"]).values
+    rare things go; no if all of these that were asked are answered no; None if undecided. `ids`: of these questions."""
+    words = data["word"].sel(world=world, regime=regime, question=list(ids or COLLAPSE)).values
     words = words[words != ""]
     if not len(words):
         refuse("world", world, "one of which a question was asked")
     return True if (words == YES).any() else None if (words == UNDECIDED).any() else False
 
 
+def in_words(data: xr.Dataset, world: str, regime: str) -> str:
+    """The answers of one regime in one sentence, questions in their order."""
+    found = data.sel(world=world, regime=regime)
+    return "; ".join(
+        f"{SHORT[id]}: {word}{', by law' if by == 'law' else ''} ({said})"
+        for id, word, said, by in zip(
+            found["question"].values, *(found[k].values for k in ("word", "said", "by")), strict=True
+        )
+        if word
+    )
+
+
 def table(answers: Iterable[Mapping]) -> str:
     """The table at a chapter's end, as Markdown: questions by regimes, for each world that was asked."""
     answers = list(answers)
-    worlds, regimes = (list(dict.fromkeys(a[key] for a in answers)) for key in ("world", "regime"))
-    rows = ["| " + " | ".join(["", *regimes]) + " |", "|" + "---|" * (1 + len(regimes))]
-    for world in worlds:
-        found = {(a["question"], a["regime"]): a for a in answers if a["world"] == world}
+    shown = list(dict.fromkeys(COLUMNS.get(a["regime"], a["regime"]) for a in answers))
+    rows = ["| " + " | ".join(["", *shown]) + " |", "|" + "---|" * (1 + len(shown))]
+    for world in dict.fromkeys(a["world"] for a in answers):
+        found = {(a["question"], COLUMNS.get(a["regime"], a["regime"])): a for a in answers if a["world"] == world}
         fits = next(iter(found.values()))["fits"]
-        rows.append("| " + " | ".join([f"*{world}, {fits} fits*", *[""] * len(regimes)]) + " |")
+        rows.append("| " + " | ".join([f"*{world}, {fits} fits*", *[""] * len(shown)]) + " |")
         for question in QUESTIONS:
-            cells = [found.get((question.id, regime)) for regime in regimes]
+            cells = [found.get((question.id, column)) for column in shown]
             if any(cells):
                 rows.append("| " + " | ".join([question.words, *map(_cell, cells)]) + " |")
     return "\n".join(rows)

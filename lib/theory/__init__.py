@@ -8,6 +8,7 @@ from lib.theory.gaussian import (
     expected_variance,
     expected_w2_replace,
     growth_error_factor,
+    limit,
     log_drift,
     replace_growth_factor,
     variance_quantiles_replace,

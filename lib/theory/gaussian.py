@@ -32,6 +32,21 @@ def expected_error(regime: Regime, n, generations: int, estimator: str = "mle") 
     return _moments(regime, n, generations, estimator)[1]
 
 
+def limit(values) -> float:
+    """What an exact law tends to as t → ∞, from its values at t = 1 … T with T ≥ 1024: extrapolated from the changes
+    over its last two doublings, infinite (or −∞) if the last is more than nine tenths of the one before. Rises like
+    Σ1/i² halve, those like ln t stay; T has to be large beside the size of the sets where the law knows it."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 1024:
+        refuse("values", len(values), "a law's values at 1024 generations or more")
+    quarter, half, end = (float(values[len(values) // k - 1]) for k in (4, 2, 1))
+    before, last = half - quarter, end - half
+    if abs(last) <= 1e-9 * abs(end):
+        return end
+    shrinks = last / before if before else np.inf
+    return end + last * shrinks / (1 - shrinks) if 0 <= shrinks < 0.9 else float(np.copysign(np.inf, last))
+
+
 def set_sizes(regime: Regime, n, generations: int, least: int) -> list[int]:
     """n_1, n_2, … of a call, checked together with its regime."""
     if not isinstance(regime, Regime):
