@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from lib import records
+from lib import records, theory
 from lib.errors import among, refuse
 from lib.intervals import Interval, number
 from lib.ledger import LEVEL
@@ -37,7 +37,8 @@ FADED = 0.1  # rare things, or the diversity of what is produced, go if a score 
 CARRIED = 3.0  # a mean so many times the median is carried by rare runs; that of a squared normal error is 2.2 times
 
 NATS = ("nats", "perplexity", "bits")  # how units of a log probability begin; of perplexities changes are of the log
-Limits = Mapping[str, Mapping[str, float]]  # by score and regime: what it tends to as t → ∞, in its own unit
+# By score and regime, in the score's unit: its exact law at t = 1 … T, as `theory.limit` needs it, or its limit alone.
+Laws = Mapping[str, Mapping[str, np.ndarray | float]]
 
 
 class Course:
@@ -112,23 +113,23 @@ class Question:
     words: str
     kinds: tuple[str, ...]
     decide: Callable[[Course], Answer]
-    by_limit: Callable[[Course, float], Answer | None] = lambda course, limit: None
+    by_law: Callable[[Course, float, float], Answer]
 
-    def ask(self, data: xr.Dataset, regime: str, limits: Limits | None = None) -> Answer | None:
+    def ask(self, data: xr.Dataset, regime: str, laws: Laws | None = None) -> Answer | None:
         """The answer for one regime of a data set of `recurse` or of its summary; None if no score speaks to it. Of
-        several, one with an exact limit is asked first."""
+        several, one with an exact law is asked first."""
         among("regime", regime, [str(r) for r in data["regime"].values])
-        data, limits = records.summary(data), limits or {}
+        data, laws = records.summary(data), laws or {}
         if "score_name" in data.dims and data["mean_of"].ndim > 4:
             refuse("data", data["mean_of"].dims, "one setting: a sweep is asked one by one, by `data.sel`")
         scores = of_kind(data, *self.kinds)
-        for score in sorted(scores, key=lambda score: regime not in limits.get(score, {})):
-            course = Course(data, regime, score)
-            if not course.known:
-                continue
-            limit = limits.get(score, {}).get(regime)
-            by_limit = None if limit is None else self.by_limit(course, limit)
-            return by_limit or self.decide(course)
+        for score in sorted(scores, key=lambda score: regime not in laws.get(score, {})):
+            course, law = Course(data, regime, score), laws.get(score, {}).get(regime)
+            if law is not None:
+                first = course.mean[0] if np.ndim(law) == 0 else law[0]
+                return self.by_law(course, first, float(law) if np.ndim(law) == 0 else theory.limit(law))
+            if course.known:
+                return self.decide(course)
         return None
 
 
@@ -192,16 +193,16 @@ def _unbounded(course):
 
 
 def _by_law(decide):
-    """A question that a limit decides: `decide` says yes or no, the answer what the score tends to."""
+    """An answer by the law's first value and its limit: `decide` says yes or no, told is what the score tends to."""
 
-    def answer(course: Course, limit: float) -> Answer:
+    def answer(course: Course, first: float, limit: float) -> Answer:
         if limit == inf:
             said = "has no bound"
         elif limit == 0 or course.kind not in ("excess risk", "variance"):
             said = f"tends to {number(limit)}"
         else:
-            said = f"tends to {number(limit / course.mean[0])} times the first fit's"
-        return Answer(YES if decide(course, limit) else NO, said, course.score, "law")
+            said = f"tends to {number(limit / first)} times the first fit's"
+        return Answer(YES if decide(course.sign, first, limit) else NO, said, course.score, "law")
 
     return answer
 
@@ -229,23 +230,21 @@ RISKS = ("excess risk", "loss")
 COLLAPSE = ("unbounded", "variety", "rare")  # a yes to any of these is what this book calls collapse
 SHORT = {"worse": "worse", "unbounded": "without bound", "variety": "variety goes", "rare": "rare things go"}
 QUESTIONS = (
-    Question("worse", "Is it worse at all?", RISKS, _worse, _by_law(lambda c, limit: c.sign * (limit - c.mean[0]) > 0)),
-    Question(
-        "unbounded", "Does it get worse without bound?", RISKS, _unbounded, _by_law(lambda c, limit: limit == inf)
-    ),
+    Question("worse", "Is it worse at all?", RISKS, _worse, _by_law(lambda sign, first, end: sign * (end - first) > 0)),
+    Question("unbounded", "Does it get worse without bound?", RISKS, _unbounded, _by_law(lambda *law: law[-1] == inf)),
     Question(
         "variety",
         "Does variety go?",
         ("variance", "diversity"),
         _variety,
-        _by_law(lambda c, limit: limit < LEFT * c.mean[0]),
+        _by_law(lambda sign, first, end: end < LEFT * first),
     ),
     Question(
         "rare",
         "Do rare things go?",
         ("tail",),
         _faded,
-        _by_law(lambda c, limit: c.sign * (limit - (1 + c.sign * FADED) * c.mean[0]) > 0),
+        _by_law(lambda sign, first, end: sign * (end - (1 + sign * FADED) * first) > 0),
     ),
 )
 # What the chapters' tables set side by side, and the heading of each column.
@@ -258,7 +257,7 @@ COLUMNS = {
 }
 
 
-def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, limits: Limits | None = None) -> list[dict]:
+def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: Laws | None = None) -> list[dict]:
     """The answers to all questions for each of these regimes that the data set has, as plain values with the name of
     the world and the numbers of fits and runs."""
     data, out = records.summary(data), []
@@ -272,7 +271,7 @@ def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, limits
             "fits": int(data["generation"].values[-1]),
             "runs": data.attrs["runs"],
         }
-        found = {question.id: question.ask(data, regime, limits) for question in QUESTIONS}
+        found = {question.id: question.ask(data, regime, laws) for question in QUESTIONS}
         out += [{**about, "question": id, **asdict(answer)} for id, answer in found.items() if answer]
     return out
 
