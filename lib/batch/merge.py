@@ -74,7 +74,9 @@ def _read(folder: Folder, key: str, aside: Path) -> dict[str, Any]:
         run["file"] = folder.fetch(f"runs/{key}/results/data.nc", aside)
         with xr.open_datatree(run["file"], engine="h5netcdf") as tree:
             run["groups"] = list(tree.load().children)
-    return run | {"found": {name: found.get(name, usual) for name, usual in (("findings", []), ("notes", {}))}}
+    return run | {
+        "found": {name: found.get(name, usual) for name, usual in (("findings", []), ("answers", []), ("notes", {}))}
+    }
 
 
 def _part(stored: dict, key: str, file: Path, group: str) -> xr.Dataset:

@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from scipy import stats
 
 from lib.errors import among, refuse
 from lib.intervals import Interval, number
@@ -219,3 +221,16 @@ def ledger(folder: str | Path, chapters: tuple[int, ...] | None = None) -> list[
             refuse("findings", sorted(stored), f"one for each claim of chapter {chapter}: {known}")
         rows += [(claim, stored[claim.id]) for claim in claims]
     return rows
+
+
+def chance_of_change(interval: Mapping, threshold: float | None) -> float:
+    """The probability that another seed turns the word that an interval decides at a threshold: the new estimate is
+    normal about the old one, with the errors of both. Of a law that a simulation agrees with, 1 in 10,000."""
+    half = (interval["high"] - interval["low"]) / 2
+    if threshold is None or not half > 0:
+        return 1e-4
+    spread = math.sqrt(2) * half / stats.norm.ppf(0.5 + interval["level"] / 2)
+    ends = [-math.inf, threshold - half, threshold + half, math.inf]
+    below = stats.norm.cdf(ends, interval["estimate"], spread)
+    place = int(np.searchsorted(ends[1:3], interval["estimate"], side="right"))
+    return float(1 - (below[place + 1] - below[place]))

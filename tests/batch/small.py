@@ -33,8 +33,8 @@ data = xr.Dataset(
     {"world": "toy", "x": x},
 )
 interval = {"estimate": x, "low": x - 0.5, "high": x + 0.5, "level": 0.99}
-verdict = "supported" if x > 2 else "not supported"
-finding = {"id": "toy", "verdict": verdict, "measured": f"an effect of {x}", "interval": interval}
+word = "holds" if x > 2 else "fails"
+finding = {"id": "toy", "word": word, "said": f"an effect of {x}", "interval": interval}
 records.leave_run({"main": data}, findings=[finding], notes={"x": x})"""
 
 
