@@ -20,7 +20,7 @@ book notebooks: export LIB_STORE := $(STORE)
 
 RUN := .venv/bin/python
 
-.PHONY: help venv book test check processors colab notebooks records sweep bench serve zip links clean
+.PHONY: help venv book test check processors seeds colab notebooks records sweep bench serve zip links clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -50,6 +50,9 @@ check: venv ## lint and the fast tests, in three minutes: before every commit
 
 processors: venv ## whether all chapters show the same on other processors (for maintainers; an hour; ONLY="02 06")
 	@$(RUN) tests/processors.py $(ONLY)
+
+seeds: venv ## which words of the ledger change at other seeds (for maintainers; a quarter of an hour)
+	@$(RUN) tests/seeds.py
 
 colab: venv ## begin every chapter in a clean environment with the versions that Colab has (Python 3.11 or 3.12)
 	@$(RUN) tests/colab/run.py

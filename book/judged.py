@@ -121,7 +121,7 @@ def chance(findings, answers):
     """How many words another seed is expected to change."""
     from lib.ledger import chance_of_change
 
-    near = sorted(((chance_of_change(f["interval"], f["threshold"]), f["id"]) for f in findings if f["interval"]))[::-1]
+    near = sorted((chance_of_change(f["interval"], f["threshold"]), f["id"]) for f in findings if f["interval"])[::-1]
     by_runs = [chance_of_change(a["interval"], 0.0) for a in answers if a["by"] == "runs" and a["interval"]]
     likely = " and ".join(f"`{name}`" for p, name in near[:2])
     return (
@@ -156,7 +156,8 @@ def fill_ledger(text, rows, settings, titles):
     table = f'<table class="ledger" id="ledger"><caption>{len(rows)} claims. A row unfolds to its numbers.</caption>'
     table += f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     script = (Path(__file__).parent / "ledger.js").read_text(encoding="utf-8")
-    return _filled(text, {"ledger": f"```{{raw}} html\n{table}\n<script>\n{script}</script>\n```"}, LEDGER)
+    whole = f'```{{raw}} html\n{table}\n<script type="module">\n{script}</script>\n```'
+    return _filled(text, {"ledger": whole}, LEDGER)
 
 
 def _row(claim, found, settings, title):

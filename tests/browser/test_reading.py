@@ -153,18 +153,42 @@ def test_a_wrong_address_leads_to_the_books_own_page(browser, served, address):
     page.close()
 
 
-def test_the_front_page_says_how_the_verdicts_are_divided():
-    from lib.ledger import VERDICTS
+def test_the_ledger_is_whole_without_javascript():
+    from lib.ledger import WORDS, every
 
-    page = soup("book/index.html")
-    tables = page.select("details.ledger table, .ledger table")
-    rows = [row.find_all("td") for table in tables for row in table.select("tbody tr")]
-    counts = {verdict: sum(row[1].get_text().strip() == verdict for row in rows) for verdict in VERDICTS}
-    told = next(p.get_text() for p in page.find_all("p") if p.get_text().startswith("The chapters judge"))
-    assert f"{len(rows)} claims" in told
-    for verdict, count in counts.items():
-        assert not count or f"{count} {verdict}" in told
-    assert len(rows) == sum(counts.values()) >= 10
+    rows = soup("book/ledger.html").select("#ledger tbody tr")
+    assert [row["id"] for row in rows] == [claim.id for claim in every()]
+    assert {row["data-word"] for row in rows} <= set(WORDS) and not any(row.has_attr("hidden") for row in rows)
+    for row in rows:
+        said = row.find("details").get_text()
+        assert all(part in said for part in ("What was found", "What would change the word", "Settings", "@claim"))
+
+
+def test_the_ledger_is_filtered_sorted_and_unfolded_by_keyboard(visit):
+    page = visit("book/ledger.html").page
+    rows, everything = page.locator("#ledger tbody tr:visible"), page.locator("#ledger tbody tr").count()
+    page.get_by_label("Word").select_option("holds")
+    assert 0 < rows.count() < everything
+    assert set(rows.evaluate_all("rows => rows.map(row => row.dataset.word)")) == {"holds"}
+    assert f"{rows.count()} of {everything} claims" in page.locator(".ledger-filters").inner_text()
+    page.get_by_label("Word").select_option("")
+    button = page.get_by_role("button", name="Chapter")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    chapters = [int(n) for n in page.locator("#ledger tbody td:first-child").all_inner_texts()]
+    assert chapters == sorted(chapters, reverse=True) and len(set(chapters)) > 5
+    first = rows.first.locator("details")
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert first.locator("pre").is_visible()
+
+
+def test_a_link_to_a_claim_opens_it(visit):
+    name = soup("book/ledger.html").select("#ledger tbody tr")[20]["id"]
+    page = visit(f"book/ledger.html#{name}", 390).page
+    assert page.locator(f"#{name} pre").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_front_page_fits_its_argument_and_picture_on_one_screen(visit):
@@ -175,16 +199,6 @@ def test_the_front_page_fits_its_argument_and_picture_on_one_screen(visit):
         < 900
     )
     assert page.locator(".doors .sd-card").count() == 3
-
-
-def test_a_chapter_of_the_ledger_folds_out_by_keyboard(visit):
-    page = visit("book/index.html", 390).page
-    first = page.locator("details.ledger").first
-    assert not first.locator("table").is_visible()
-    first.locator("summary").focus()
-    page.keyboard.press("Enter")
-    assert first.locator("table").is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_every_page_says_where_it_comes_from(page_path):
