@@ -184,7 +184,9 @@ class _Words(string.Formatter):
     """Formats numbers as sentences print them."""
 
     def format_field(self, value, spec):
-        return value if isinstance(value, str) else number(value, spec or ".3g")
+        if isinstance(value, str):
+            return value
+        return f"{value:,}" if isinstance(value, int) and not spec else number(value, spec or ".3g")
 
 
 def verdict(found: Mapping) -> str:
