@@ -9,7 +9,7 @@ world speaks to is not asked of it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp, inf, log
 
 import numpy as np
@@ -33,8 +33,9 @@ LEFT = 0.1  # variety has gone when a typical run has less than this share of th
 FADED = 0.1  # rare things, or the diversity of what is produced, go if a score of theirs is worse by more than this
 
 
-# By score and regime, in the score's unit: its exact law at t = 1 … T, as `theory.limit` needs it, or its limit alone.
-Laws = Mapping[str, Mapping[str, np.ndarray | float]]
+# By score and regime, in the score's unit: its exact law at t = 1 … T, as `theory.limit` needs it, or its limit alone,
+# or with that what is to be said of it, such as how soon it is reached.
+Laws = Mapping[str, Mapping[str, np.ndarray | float | tuple[float, str]]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ class Question:
         for score in sorted(scores, key=lambda score: regime not in laws.get(score, {})):
             course, law = Course(data, regime, score), laws.get(score, {}).get(regime)
             if law is not None:
-                first = course.mean[0] if np.ndim(law) == 0 else law[0]
-                return self.by_law(course, first, float(law) if np.ndim(law) == 0 else theory.limit(law))
+                limit, *said = law if isinstance(law, tuple) else (law,)
+                first = course.mean[0] if np.ndim(limit) == 0 else limit[0]
+                answer = self.by_law(course, first, float(limit) if np.ndim(limit) == 0 else theory.limit(limit))
+                return replace(answer, said=said[0]) if said else answer
             if course.known:
                 return self.decide(course)
         return None
@@ -102,7 +105,9 @@ def _by_law(decide):
     def answer(course: Course, first: float, limit: float) -> Answer:
         if limit == inf:
             said = "has no bound"
-        elif limit == 0 or course.kind not in ("excess risk", "variance"):
+        elif abs(limit) < 1e-6 * abs(first):
+            said = "tends to 0"
+        elif course.kind not in ("excess risk", "variance"):
             said = f"tends to {number(limit)}"
         else:
             said = f"tends to {number(limit / first)} times the first fit's"
