@@ -3,144 +3,133 @@
 *Lost*: the model gives the state probability 0. *Missing mass*: the true probability of all lost states.
 """
 
-from lib.ledger import Finding, claim, ladder
-from lib.ledger.predicates import agrees, at, change, difference, gap, proportion, rises, share_closed
+from lib.ledger import ANALOGUE, LAW, THEIRS, Finding, claim, word
+from lib.ledger.predicates import (
+    BOUNDED,
+    above,
+    altered,
+    at,
+    below,
+    difference,
+    every,
+    gap,
+    on_law,
+    proportion,
+    stands,
+    swapped,
+)
 from lib.theory import discrete
 
-MOST = 0.5  # a change of one thing that closes more than half of a gap is a remedy, if not the whole one
 EARLY = 10  # fits; "early" is long before the set size, at which the variance starts to go
 LATE = 30  # in set sizes: by then the chain is within 10⁻¹² of its limit
 
 
-@claim("nature-absorbed", "Shumailov et al. 2024, discrete distributions", "“guaranteed to end up in a constant state”")
+@claim(
+    "nature-absorbed",
+    "Shumailov et al. 2024, discrete distributions",
+    "“guaranteed to end up in a constant state”, lost with probability “equal to 1 − q”",
+    reach=LAW,
+    says="{found:.1%} of the runs are in a constant state at generation {t} of {n} samples (exact: {law:.1%}, and in "
+    "the limit all); the most frequent state, of q = {q:.2f}, is lost in {lost:.1%} (exact: {lost_law:.1%}, {end:.1%} "
+    "in the limit); under Accumulate {kept:.0%} and {kept_lost:.0%}",
+    control=swapped("Accumulate"),
+)
 def _absorbed(results):
-    """Replaced at fixed size, a discrete distribution ends in a constant state."""
+    """Replaced at a fixed size, a discrete distribution ends in a constant state, and a state of probability q is lost
+    with probability 1 − q.
+
+    A share off the exact law of the chain, or a law with another limit.
+    """
     data = results["chain"]
     n, t = data.attrs["n"], data.sizes["generation"]
-    alone, kept = (at(data, "support", r) == 1 for r in ("Replace", "Accumulate"))
-    found = proportion(alone.sum(), alone.size)
+    q, state = float(data["truth"].values.max()), int(data["truth"].values.argmax())
+    constant = {r: at(data, "support", r) == 1 for r in ("Replace", "Accumulate")}
+    gone = {r: ~at(data, "present", r)[:, state].astype(bool) for r in constant}
+    found, lost = (proportion(x["Replace"].sum(), x["Replace"].size) for x in (constant, gone))
     law = discrete.fixation(data["truth"].values, n, max(t, LATE * n)).sum(axis=1)
-    return Finding(
-        ladder(agrees(found, law[t - 1]) and law[-1] > 0.999),
-        f"{found.estimate:.1%} of the runs are in a constant state at generation {t} of {n} samples (exact: "
-        f"{law[t - 1]:.1%}, and in the limit all); under Accumulate {kept.mean():.0%}",
-        found,
-        "A share off the exact law of the chain.",
-    )
-
-
-@claim("nature-one-minus-q", "Shumailov et al. 2024, discrete distributions", "“equal to 1 − q”")
-def _one_minus_q(results):
-    """A state of probability q is then lost with probability 1 − q."""
-    data = results["chain"]
-    n, t = data.attrs["n"], data.sizes["generation"]
-    q, state = data["truth"].values.max(), int(data["truth"].values.argmax())
-    gone = ~at(data, "present", "Replace")[:, state].astype(bool)
-    found = proportion(gone.sum(), gone.size)
-    law = discrete.lost(q, n, max(t, LATE * n))
-    return Finding(
-        ladder(agrees(found, law[t - 1]) and abs(law[-1] - (1 - q)) < 1e-3),
-        f"the most frequent state, of probability {q:.3f}, is lost in {found.estimate:.1%} of the runs by generation "
-        f"{t} (exact: {law[t - 1]:.1%}, and {1 - q:.1%} in the limit)",
-        found,
-        "A share off the exact law, or a law that tends to something else.",
-    )
-
-
-@claim("nature-tails-first", "Shumailov et al. 2024, discrete distributions", "early collapse: the tails go first")
-def _tails_first(results):
-    """Rare states, with q ≤ 1/M, are lost first."""
-    data = results["tail"]
-    n, early = data.attrs["n"], min(EARLY, data.sizes["generation"])
-    start, then = (at(data, "present", "Replace", g).astype(bool) for g in (0, early - 1))
-    rare = data["truth"].values <= 1 / n
-    lost = [1 - then[:, states].mean(axis=1) for states in (rare, ~rare)]
-    later = [((start & ~then)[:, s].sum(axis=1) / start[:, s].sum(axis=1).clip(1)).mean() for s in (rare, ~rare)]
-    found = difference(*lost)
-    return rises(
-        found,
-        f"by generation {early}, {lost[0].mean():.0%} of the states with q ≤ 1/M are lost and {lost[1].mean():.0%} of "
-        f"the others; of those that the first sample held, {later[0]:.0%} and {later[1]:.0%}",
-        "A paired difference whose interval contains 0.",
-    )
+    lost_law = discrete.lost(q, n, max(t, LATE * n))
+    numbers = {"found": found.estimate, "t": t, "n": n, "law": law[t - 1], "q": q, "lost": lost.estimate}
+    numbers |= {"lost_law": lost_law[t - 1], "end": lost_law[-1], "kept": constant["Accumulate"].mean()}
+    ends = bool(law[-1] > 0.999 and abs(lost_law[-1] - (1 - q)) < 1e-3)
+    holds = every(on_law(found, law[t - 1]), on_law(lost, lost_law[t - 1]), ends)
+    return Finding(word(holds), numbers | {"kept_lost": gone["Accumulate"].mean()})
 
 
 @claim(
-    "nature-preserve-tails",
-    "Shumailov et al. 2024, conclusion",
-    "“access to the original data source is preserved and that further data not generated by LLMs remain available”",
+    "nature-tails-first",
+    "Shumailov et al. 2024, discrete distributions",
+    "early collapse: the tails go first",
+    reach=THEIRS,
+    says="by generation {early}, {rare:.0%} of the states with q ≤ 1/M are lost and {others:.0%} of the others; of "
+    "those that the first sample held, {later_rare:.0%} and {later_others:.0%}",
+    control=swapped("Accumulate"),
 )
-def _preserved(results):
-    """To keep the tails, access to the original data has to be preserved, and further real data have to remain
-    available."""
-    kept, fresh, tenth = (
-        gap(results["words"], "missing_mass", "Replace", r) for r in ("Accumulate", "FreshReal(0.1)", "Keep(0.1)")
-    )
-    return Finding(
-        ladder(min(kept.low, fresh.low) > 0, max(kept.low, fresh.low) > 0),
-        f"against none of either, the missing mass of the words falls by {kept.estimate:.3f} if the original data are "
-        f"kept with all that follows, by {fresh.estimate:.3f} if a tenth of every set is new real text, and by "
-        f"{tenth.estimate:.3f} if a tenth is drawn from the original set, the share of the paper's experiment; the set "
-        f"that keeps everything is {results['words'].sizes['generation']} times as large as these in the end",
-        kept,
-        "No gain from kept data and none from new ones; a gain from one of them alone would be a limit.",
-    )
+def _tails_first(results):
+    """Under Replace rare states, with q ≤ 1/M for M samples, are lost before the others, also when only those are
+    counted that the first sample held.
+
+    A paired difference at or below 0 for what later fits lose.
+    """
+    data = results["tail"]
+    early = min(EARLY, data.sizes["generation"])
+    start, then = (at(data, "present", "Replace", g).astype(bool) for g in (0, early - 1))
+    rare = data["truth"].values <= 1 / data.attrs["n"]
+    lost = [1 - then[:, states].mean(axis=1) for states in (rare, ~rare)]
+    later = [(start & ~then)[:, s].sum(axis=1) / start[:, s].sum(axis=1).clip(1) for s in (rare, ~rare)]
+    found = difference(*later)
+    numbers = {"early": early, "rare": lost[0].mean(), "others": lost[1].mean()}
+    numbers |= {"later_rare": later[0].mean(), "later_others": later[1].mean()}
+    return Finding(word(above(found)), numbers, found, 0.0)
 
 
-@claim("thread-no-collapse-tails", "thread, 10/N", "“no model collapse”")
+@claim(
+    "thread-no-collapse-tails",
+    "thread, 10/N",
+    "“no model collapse”",
+    reach=ANALOGUE,
+    condition=BOUNDED,
+    says="{found}; what the first sample missed stays missing",
+    control=swapped("Accumulate"),
+)
 def _no_collapse(results):
-    """With accumulating words there is no model collapse."""
-    found, other = (change(results["words"], "total_variation", r) for r in ("Accumulate", "Replace"))
-    return Finding(
-        ladder(found.low <= 0, found.high < other.low),
-        "no word can be lost after generation 1, since a count only grows; the total variation from the truth rises "
-        f"by {found.estimate:.3f} in {results['words'].sizes['generation']} generations, and by {other.estimate:.3f} "
-        "under Replace. What the first sample missed stays missing",
-        found,
-        "A rise as large as under Replace; for a verdict without limits, none.",
-    )
+    """If the words of a text accumulate, their distribution does not collapse.
+
+    A word that is lost after the first sample, or a distance from the truth that goes on rising; for plain *holds*,
+    none that rises.
+    """
+    return stands(results, "words of a text")
 
 
-def _later(results):
-    """The exact laws, long after the run."""
-    return results["later"].rename(horizon="generation")
+def _young(far):
+    """The part of the pool as it was a tenth of the way before, when it still lost words."""
+    t = far["generation"].values
+    return far.isel(generation=(t // 100 - 1).clip(0)).assign_coords(generation=t)
 
 
 @claim(
     "thread-cause-tails",
     "thread, 7/N and 8/N",
-    "“all prior data is thrown away”, “fixed dataset size”; said of the paper's experiments",
+    "“all prior data is thrown away”, “fixed dataset size”",
+    reach=LAW,
+    says="at generation {t} a part of constant size of everything misses {part:.3f} of the true probability, a grown "
+    "set of newest words {grown:.3f}, Replace {replaced:.3f} and the first sample {first:.3f}. From generation "
+    "{late} to {far} the part loses {part_late:.4f} more, and the grown set, by its law, {grown_late:.3f}",
+    control=altered("the part of the pool replaced by its first hundred fits", "far", _young),
 )
 def _cause(results):
-    """What loses the words is that all earlier data are thrown away and that the set does not grow."""
-    regimes = ("AccumulateSubsample", "ReplaceGrown")
-    kept, grown = (gap(results["words"], "missing_mass", "Replace", r) for r in regimes)
-    closed = [share_closed(results["words"], "missing_mass", r) for r in regimes]
-    far, law = at(results["far"], "missing_mass", regimes[0]), at(_later(results), "expected_missing_mass", regimes[1])
-    return Finding(
-        ladder(min(kept.low, grown.low) > 0, max(kept.low, grown.low) > 0),
-        f"at generation {results['words'].sizes['generation']}, fits of constant size to a pool that keeps old data "
-        f"close {closed[0]:.0%} of the gap in missing mass between Replace and Accumulate, and a grown set of newest "
-        f"samples alone closes {closed[1]:.0%}. Only the first lasts: at generation "
-        f"{int(results['far']['generation'][-1])} the part of the pool misses {far.mean():.3f}, the grown set "
-        f"{float(law):.3f} (exact) and rising",
-        kept,
-        "No gain from either change; a gain from one of them alone would be a limit.",
-    )
+    """What loses words in the long run is that earlier data are thrown away: a growing set of newest words only slows
+    the loss, and goes on losing more than a set of constant size that is a part of everything.
 
-
-@claim("colm-size-tails", "Gerstgrasser et al. 2024", "language models, Table 2; the transfer to words is this book's")
-def _grown(results):
-    """A larger set alone is not the remedy for lost words either."""
-    found = gap(results["words"], "missing_mass", "ReplaceGrown", "Accumulate")
-    now = share_closed(results["words"], "missing_mass", "ReplaceGrown")
-    share = share_closed(_later(results), "expected_missing_mass", "ReplaceGrown")
-    return Finding(
-        ladder(found.low > 0 and share <= MOST, found.low > 0),
-        f"at generation {results['words'].sizes['generation']} a grown set without old data misses "
-        f"{found.estimate:.3f} more of the true probability than accumulating, and goes on losing words; but it closes "
-        f"most of the gap to Replace: {now:.0%} there, and {share:.0%} at generation "
-        f"{int(results['later']['horizon'][-1])} by the exact laws",
-        found,
-        f"No difference from accumulating; or, for a verdict without limits, a gap closed by less than {MOST:.0%}.",
-    )
+    A part of the pool that loses as much late as the grown set does.
+    """
+    words, far, law = results["words"], results["far"], results["later"]["expected_missing_mass"]
+    late, last = (int(t) for t in law["horizon"].values)
+    grown = float(law.sel(regime="ReplaceGrown").diff("horizon").item())
+    part = at(far.sel(generation=[late, last]), "missing_mass", "AccumulateSubsample", slice(None))
+    found = difference(*part.reshape(2, -1)[::-1])
+    ends = {"part": "AccumulateSubsample", "grown": "ReplaceGrown", "replaced": "Replace", "first": "Accumulate"}
+    numbers = {name: at(words, "missing_mass", regime).mean() for name, regime in ends.items()}
+    numbers |= {"t": words.sizes["generation"], "late": late, "far": last}
+    numbers |= {"part_late": found.estimate, "grown_late": grown}
+    helped = above(gap(words, "missing_mass", "Replace", "ReplaceGrown"))
+    return Finding(word(every(helped, below(found, grown))), numbers, found, grown)
