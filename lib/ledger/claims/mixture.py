@@ -40,8 +40,8 @@ def _rise(data, regime, level=0.99):
     "Shumailov et al. 2024, supplement",
     "GMM",
     reach=SMALLER,
-    says="the median loss on real test points rises by {rise:.2g} nats in {t} generations, for a mixture of three modes "
-    "of different weights, where the supplement has two",
+    says="the median loss on real test points rises by {rise:.2g} nats in {t} generations, for a mixture of three "
+    "modes of different weights, where the supplement has two",
     control=swapped("RealOnly"),
 )
 def _mixture_decays(results):
