@@ -140,6 +140,15 @@ def swapped(a: str, b: str = "Replace") -> Control:
     return Control(f"the results of {a} and {b} exchanged", _each(exchange))
 
 
+def answered(said: str, regime: str = "Accumulate") -> Control:
+    """All questions about a regime answered yes, or no, for claims whose runs leave a question open."""
+
+    def answer(data):
+        return data.assign(word=data["word"].where((data["regime"] != regime) | (data["word"] == ""), said))
+
+    return altered(f"every question about {regime} answered {said}", "answers", answer)
+
+
 def still(*regimes: str) -> Control:
     """Some regimes, or all, stay where their first generation was."""
 

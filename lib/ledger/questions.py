@@ -178,7 +178,7 @@ def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: 
             "world": world,
             "regime": regime,
             "fits": int(data["generation"].values[-1]),
-            "runs": data.attrs["runs"],
+            "runs": int(data.attrs["runs"]),
         }
         found = {question.id: question.ask(data, regime, laws) for question in QUESTIONS}
         out += [{**about, "question": id, **asdict(answer)} for id, answer in found.items() if answer]
