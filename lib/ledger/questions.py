@@ -89,7 +89,8 @@ def _worse(course):
     if course.units.startswith(NATS):
         said = f"{number(rise.estimate, '+.2g')} nats"
     else:
-        said = f"{number(course.mean[-1] / course.mean[0])} times the first fit's"
+        times = course.mean[-1] / course.mean[0]
+        said = f"{number(times, '.4g' if abs(times - 1) < FLAT else '.3g')} times the first fit's"
     word = UNDECIDED if course.carried else above(rise, FLAT * course.level)
     return Answer(word, said, course.score, "runs", rise)
 

@@ -7,7 +7,6 @@ from lib.ledger.predicates import (
     above,
     altered,
     at,
-    below,
     change,
     difference,
     every,
@@ -21,41 +20,6 @@ from lib.regimes import Accumulate, Replace
 from lib.theory import limits
 
 ARRIVED = 0.9  # share of what a verifier likes best from which on a model holds its belief
-
-
-@claim(
-    "feng-breakdown",
-    "Feng et al. 2024",
-    "p* = 1/(1 + ψ/φ)",
-    reach=LAW,
-    says="of the labels that are kept most are right up to a share of wrong labels of {below:.2f}, and most are "
-    "wrong from {above:.2f} on; p* is {point:.2f}. Of labels alone this is Bayes' rule; their classifiers are not "
-    "tried here",
-    control=altered(
-        "the shares of wrong labels in reverse order",
-        "breakdown",
-        lambda d: d.assign_coords(error=d["error"][::-1].values),
-    ),
-)
-def _breakdown(results):
-    """Labels that a verifier has kept are mostly right up to a breakdown point that its keep rates give, and mostly
-    wrong beyond.
-
-    A share of wrong labels on the other side of one half, on either side of p*.
-    """
-    data = results["breakdown"]
-    point = limits.breakdown(float(data.attrs["right"]), float(data.attrs["wrong"]))
-    errors = data["error"].values.tolist()
-    level = together(len(errors))
-    kept = {p: mean(at(data.sel(error=p).isel(state=1), "probabilities", "Replace", 1), level=level) for p in errors}
-    sides = every(*(below(kept[p], 0.5) if p < point else above(kept[p], 0.5) for p in errors))
-    numbers = {
-        "below": max(p for p in errors if p < point),
-        "above": min(p for p in errors if p > point),
-        "point": point,
-    }
-    nearest = min(kept.values(), key=lambda share: abs(share.estimate - 0.5))
-    return Finding(word(sides), numbers, nearest, 0.5)
 
 
 @claim(

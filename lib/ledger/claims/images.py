@@ -1,10 +1,8 @@
 """Claims of chapter 6: a variational autoencoder on real digits, smaller than the papers' images and models."""
 
-import numpy as np
 
 from lib.ledger import SMALLER, Finding, claim, word
 from lib.ledger.predicates import BOUNDED, above, altered, below, change, difference, every, gap, stands, swapped
-from lib.worlds.images.scores import faded, rare_class
 
 
 @claim(
@@ -104,38 +102,6 @@ def _attributes(results):
     own, bare = _drawn(results, "Accumulate"), change(results["noise_free"], "rare_share", "Accumulate").scaled(100)
     falls = every(below(own), below(bare))
     return Finding(word(falls, below(bare)), {"drawn": own.estimate, "bare": bare.estimate}, bare, 0.0)
-
-
-@claim(
-    "nature-tails-images",
-    "Shumailov et al. 2024",
-    "early collapse: what is rare disappears first",
-    reach=SMALLER,
-    condition="images are passed on without the model's noise",
-    says="under Replace the share of a class that is rare in the data changes by {drawn:.1f} points if images are "
-    "drawn from the model; passed on as its means it has faded by generation {rare:.0f}, {earlier} of {others} other "
-    "classes before it",
-    control=altered(
-        "classes without noise in reverse order of generations",
-        "noise_free",
-        lambda d: d.isel(generation=slice(None, None, -1)),
-    ),
-)
-def _tails(results):
-    """Under Replace what is rare disappears first: no other class fades before the rare one.
-
-    Another class that fades earlier without noise, or a rare one that does not fade; for plain *holds*, a fall among
-    drawn images too.
-    """
-    own, bare = _drawn(results, "Replace"), results["noise_free"]
-    lost = faded(bare["class_shares"].sel(regime="Replace").mean("run").transpose("generation", "class").values)
-    rare = lost[rare_class(bare)]
-    others = np.delete(lost, rare_class(bare))
-    fades = bool(np.isfinite(rare) and rare > 1)  # a class that the first models do not show has no share to lose
-    earlier = int((others < rare).sum())
-    numbers = {"drawn": own.estimate, "rare": float(rare), "earlier": earlier, "others": others.size}
-    first = fades and not earlier
-    return Finding(word(every(below(own), first), first or None), numbers)
 
 
 @claim(

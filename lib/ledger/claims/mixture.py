@@ -6,7 +6,7 @@ Test losses have heavy tails under Replace, so medians over runs are compared, b
 import numpy as np
 
 from lib import theory
-from lib.ledger import ANALOGUE, LAW, SMALLER, THEIRS, UNDECIDED, Finding, claim, questions, word
+from lib.ledger import ANALOGUE, LAW, THEIRS, UNDECIDED, Finding, claim, questions, word
 from lib.ledger.predicates import (
     BOUNDED,
     above,
@@ -33,25 +33,6 @@ def _rise(data, regime, level=0.99):
     """Interval of the median rise of the test loss from the first fit to the last."""
     values = at(data, "test_nll", regime) - at(data, "test_nll", regime, 0)
     return median(values, level=level)
-
-
-@claim(
-    "nature-mixture",
-    "Shumailov et al. 2024, supplement",
-    "GMM",
-    reach=SMALLER,
-    says="the median loss on real test points rises by {rise:.2g} nats in {t} generations, for a mixture of three "
-    "modes of different weights, where the supplement has two",
-    control=swapped("RealOnly"),
-)
-def _mixture_decays(results):
-    """A Gaussian mixture that is fitted to its predecessor's samples decays.
-
-    A median rise at or below 0.
-    """
-    found = _rise(results["gmm"], "Replace")
-    numbers = {"rise": found.estimate, "t": results["gmm"].sizes["generation"]}
-    return Finding(word(above(found)), numbers, found, 0.0)
 
 
 @claim(

@@ -13,12 +13,11 @@ from lib.ledger.predicates import (
     every,
     mean,
     on_law,
-    ratio,
     stands,
     swapped,
     together,
 )
-from lib.regimes import Accumulate, Replace, ReplaceGrown
+from lib.regimes import Accumulate, Replace
 from lib.theory import regression as laws
 
 FAR = 2**15  # generations to which laws are followed for what they tend to
@@ -94,30 +93,6 @@ def _bound(results):
     numbers = {"shapes": len(ends), "most": tends, "bound": theory.EULER_SUM, "found": found}
     # Limits are extrapolated, with an error of about 1/FAR².
     return Finding(word(tends <= theory.EULER_SUM * (1 + 10 / FAR**2)) if every(*agree) else UNDECIDED, numbers)
-
-
-@claim(
-    "colm-size-regression",
-    "this book, after a control of Gerstgrasser et al. 2024",
-    "their replaced sets as large as the accumulated ones, run on language models",
-    reach=LAW,
-    says="at generation {t} a grown set of newest labels has {times:.1f} times the error of an accumulated one; by its "
-    "law it grows like ln t, without bound",
-    control=swapped("Accumulate", "ReplaceGrown"),
-)
-def _grown(results):
-    """In least squares, a replaced set that is as large as the accumulated one does worse than it, and its error has no
-    bound.
-
-    No difference from accumulating, an error off its law, or a law with a bound.
-    """
-    data = results["fixed"]
-    grown, accumulated = (_risk(data, r) for r in ("ReplaceGrown", "Accumulate"))
-    t, found = data.sizes["generation"], difference(grown, accumulated)
-    endless = theory.limit(law(data, ReplaceGrown())) == float("inf")
-    agrees = on_law(mean(grown), law(data, ReplaceGrown(), t)[-1])
-    numbers = {"t": t, "times": ratio(grown, accumulated).estimate}
-    return Finding(word(every(above(found), endless, agrees)), numbers, found, 0.0)
 
 
 @claim(
