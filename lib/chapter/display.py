@@ -40,10 +40,12 @@ class Chapter:
     results: dict[str, xr.Dataset] = field(default_factory=dict)
     answers: list[dict] = field(default_factory=list)
 
-    def ask(self, world: str, data: xr.Dataset, laws: questions.Laws | None = None) -> None:
+    def ask(
+        self, world: str, data: xr.Dataset, laws: questions.Laws | None = None, errs: str = questions.MODEL
+    ) -> None:
         """Ask the four questions of the regimes of a data set that the chapters compare; `world` is its heading in the
-        table. `laws`: exact laws of its scores, by score and regime."""
-        self.answers += questions.asked(world, data, laws=laws)
+        table. `laws`: exact laws of its scores, by score and regime; `errs`: one of `questions.ERRS`."""
+        self.answers += questions.asked(world, data, laws=laws, errs=errs)
 
     def end(self) -> None:
         """Answer the four questions, judge the chapter's claims, show both tables, and leave the results where the

@@ -140,13 +140,22 @@ def swapped(a: str, b: str = "Replace") -> Control:
     return Control(f"the results of {a} and {b} exchanged", _each(exchange))
 
 
-def answered(said: str, regime: str = "Accumulate") -> Control:
-    """All questions about a regime answered yes, or no, for claims whose runs leave a question open."""
+def each_world(results: Results, regime: str, *ids: str) -> dict[str, bool | None]:
+    """For every world in which a regime was asked some of these questions: whether one of them is answered yes."""
+    data = results["answers"]
+    known = (data["word"].sel(regime=regime, question=list(ids or questions.COLLAPSE)) != "").any("question")
+    return {str(w): questions.collapses(data, w, regime, *ids) for w in data["world"].values[known.values]}
+
+
+def answered(said: str, *regimes: str) -> Control:
+    """All questions about some regimes, Accumulate unless told, answered yes, or no."""
+    regimes = regimes or ("Accumulate",)
 
     def answer(data):
-        return data.assign(word=data["word"].where((data["regime"] != regime) | (data["word"] == ""), said))
+        return data.assign(word=data["word"].where(~data["regime"].isin(regimes) | (data["word"] == ""), said))
 
-    return altered(f"every question about {regime} answered {said}", "answers", answer)
+    named = "all regimes" if len(regimes) > 1 else regimes[0]
+    return altered(f"every question about {named} answered {said}", "answers", answer)
 
 
 def still(*regimes: str) -> Control:

@@ -10,7 +10,7 @@ world speaks to is not asked of it.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from math import exp, inf, log
+from math import exp, inf, log, nan
 
 import numpy as np
 import xarray as xr
@@ -40,13 +40,15 @@ Laws = Mapping[str, Mapping[str, np.ndarray | float | tuple[float, str]]]
 
 @dataclass(frozen=True)
 class Answer:
-    """`word`: no, yes or undecided; `said`: the number that decides, in words; `by`: "law" or "runs"."""
+    """`word`: no, yes or undecided; `said`: the number that decides, in words; `by`: "law" or "runs"; `times`: the end,
+    or what it tends to, in units of the first fit, NaN of losses."""
 
     word: str
     said: str
     score: str
     by: str
     interval: Interval | None = None
+    times: float = nan
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def _worse(course):
         times = course.mean[-1] / course.mean[0]
         said = f"{number(times, '.4g' if abs(times - 1) < FLAT else '.3g')} times the first fit's"
     word = UNDECIDED if course.carried else above(rise, FLAT * course.level)
-    return Answer(word, said, course.score, "runs", rise)
+    times = course.mean[-1] / course.mean[0] if course.kind == "excess risk" and not course.carried else nan
+    return Answer(word, said, course.score, "runs", rise, float(times))
 
 
 def _unbounded(course):
@@ -112,7 +115,8 @@ def _by_law(decide):
             said = f"tends to {number(limit)}"
         else:
             said = f"tends to {number(limit / first)} times the first fit's"
-        return Answer(YES if decide(course.sign, first, limit) else NO, said, course.score, "law")
+        word = YES if decide(course.sign, first, limit) else NO
+        return Answer(word, said, course.score, "law", times=float(limit / first))
 
     return answer
 
@@ -157,6 +161,9 @@ QUESTIONS = (
         _by_law(lambda sign, first, end: sign * (end - (1 + sign * FADED) * first) > 0),
     ),
 )
+# What errs in a world: the finite sample alone, the model as well (smoothed, truncated, trained for a while), or a part
+# that was built or biased for the purpose.
+SAMPLE, MODEL, DESIGN = ERRS = "the sample alone", "the model as well", "by design"
 # What the chapters' tables set side by side, and the heading of each column.
 COLUMNS = {
     "Replace": "Replace",
@@ -167,9 +174,12 @@ COLUMNS = {
 }
 
 
-def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: Laws | None = None) -> list[dict]:
+def asked(
+    world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: Laws | None = None, errs: str = MODEL
+) -> list[dict]:
     """The answers to all questions for each of these regimes that the data set has, as plain values with the name of
-    the world and the numbers of fits and runs."""
+    the world, what errs in it, and the numbers of fits and runs."""
+    among("errs", errs, ERRS)
     data, out = records.summary(data), []
     if "runs" not in data.attrs:
         refuse("data", list(data.data_vars), "a data set of `recurse`, with runs")
@@ -177,6 +187,7 @@ def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: 
     for regime in (r for r in regimes if r in known):
         about = {
             "world": world,
+            "errs": errs,
             "regime": regime,
             "fits": int(data["generation"].values[-1]),
             "runs": int(data.attrs["runs"]),
@@ -188,7 +199,7 @@ def asked(world: str, data: xr.Dataset, regimes: Iterable[str] = COLUMNS, laws: 
 
 def as_data(answers: Iterable[Mapping]) -> xr.Dataset:
     """What judges read of answers, with dims (world, question, regime): `word`, `said` and `by`, empty where a question
-    was not asked, and the number of `fits`, 0 there."""
+    was not asked, and the number of `fits`, 0 there; of each world, what `errs`."""
     answers = list(answers)
     worlds, regimes = (list(dict.fromkeys(a[key] for a in answers)) for key in ("world", "regime"))
     ids = [question.id for question in QUESTIONS]
@@ -199,8 +210,9 @@ def as_data(answers: Iterable[Mapping]) -> xr.Dataset:
         for name, values in found.items():
             values[place] = a[name]
     dims = ("world", "question", "regime")
+    errs = {a["world"]: a["errs"] for a in answers}
     return xr.Dataset(
-        {name: (dims, values) for name, values in found.items()},
+        {name: (dims, values) for name, values in found.items()} | {"errs": ("world", list(errs.values()))},
         {"world": worlds, "question": ids, "regime": regimes},
     )
 

@@ -151,7 +151,7 @@ def _no_collapse(results):
 
     A law without bound for its error, or one by which its variance goes; for plain *holds*, no rise of the error.
     """
-    return stands(results, "Gaussian, unbiased")
+    return stands(results, "a Gaussian, unbiased fits")
 
 
 @claim(

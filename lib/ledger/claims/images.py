@@ -1,6 +1,5 @@
 """Claims of chapter 6: a variational autoencoder on real digits, smaller than the papers' images and models."""
 
-
 from lib.ledger import SMALLER, Finding, claim, word
 from lib.ledger.predicates import BOUNDED, above, altered, below, change, difference, every, gap, stands, swapped
 
