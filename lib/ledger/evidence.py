@@ -24,7 +24,7 @@ def answers(folder: str | Path | None = None) -> list[dict]:
 
 def gather(folder: str | Path | None = None) -> dict[str, xr.Dataset]:
     """The data set that chapters 10 and 13 are judged on."""
-    return {"answers": questions.as_data(answers(folder))}
+    return {"answers": questions.as_data(answers(folder)).assign_attrs(recorded="chapters")}
 
 
 def words(folder: str | Path | None = None, chapters: tuple[int, ...] | None = None) -> dict[str, Mapping]:

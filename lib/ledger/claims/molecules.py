@@ -66,7 +66,7 @@ def _no_collapse(results):
     An answer *yes* to the second, third or fourth question; for plain *holds*, none to the first either.
     """
     found, share = (
-        stands(results, "butane, a diffusion model"),
+        stands(results, "conformers, a diffusion model"),
         share_of_replace(results["main"], TORSION, "Accumulate"),
     )
     left = change(results["main"], TORSION, "Accumulate").estimate
