@@ -53,7 +53,7 @@ def _risk(results):
 
 def word_of_worlds(found, plain):
     """The finding on a universal: what is undecided in a world decides nothing, unless another world is against it."""
-    named = {answer: ", ".join(w for w, a in found.items() if a is answer) or "none" for answer in (True, None)}
+    named = {answer: "; ".join(w for w, a in found.items() if a is answer) or "none" for answer in (True, None)}
     numbers = {"yes": named[True], "undecided": named[None], "plain": len(plain), "worlds": len(found)}
     none = False if True in found.values() else None if None in found.values() else True
     return Finding(word(none, None if None in plain.values() else True not in plain.values()), numbers)

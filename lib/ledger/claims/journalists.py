@@ -46,7 +46,7 @@ def _ubiquity(results):
     One world in which none of the four questions is answered yes under Replace.
     """
     found = each_world(results, "Replace", "worse", *questions.COLLAPSE)
-    named = {answer: ", ".join(w for w, a in found.items() if a is answer) or "none" for answer in (None, False)}
+    named = {answer: "; ".join(w for w, a in found.items() if a is answer) or "none" for answer in (None, False)}
     numbers = {"yes": sum(a is True for a in found.values()), "worlds": len(found)}
     return Finding(word(every(*found.values())), numbers | {"undecided": named[None], "no": named[False]})
 
