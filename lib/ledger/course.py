@@ -70,7 +70,12 @@ class Course:
     @property
     def level(self) -> float:
         """What a change is small beside: one nat, for losses in nats and for logarithms; else the first fit's score."""
-        return 1.0 if self.kind == "variance" or self.units.startswith(NATS) else abs(self.mean[0])
+        return 1.0 if self.kind == "variance" or self.in_nats else abs(self.mean[0])
+
+    @property
+    def in_nats(self) -> bool:
+        """Whether it is a loss whose changes are those of a log probability."""
+        return self.kind == "loss" and self.units.startswith(NATS)
 
     @property
     def carried(self) -> bool:

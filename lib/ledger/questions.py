@@ -20,7 +20,6 @@ from lib.errors import among, refuse
 from lib.intervals import Interval, number
 from lib.ledger.course import (
     FLAT,
-    NATS,
     NO,
     UNDECIDED,
     YES,
@@ -88,7 +87,7 @@ def above(over: Interval, tolerance: float = 0.0) -> str:
 
 def _worse(course):
     rise = course.interval(*(np.array(course.change("whole")) * (course.sign, 1)))
-    if course.units.startswith(NATS):
+    if course.in_nats:
         said = f"{number(rise.estimate, '+.2g')} nats"
     else:
         times = course.mean[-1] / course.mean[0]

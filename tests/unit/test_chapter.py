@@ -22,11 +22,13 @@ def data():
     )
 
 
+(CLAIM,) = (claim for claim in claims.of_chapter(1) if claim.id == "thread-accumulates")
+
+
 def chapter(monkeypatch, data, parameters=()):
     """A chapter of one claim, with what it shows."""
     said = []
-    (claim,) = (claim for claim in claims.every() if claim.id == "thread-accumulates")
-    monkeypatch.setattr(claims, "of_chapter", lambda number: (claim,))
+    monkeypatch.setattr(claims, "of_chapter", lambda number: (CLAIM,))
     monkeypatch.setattr(notebook, "say", said.append)
     made = notebook.Chapter(1, dict(parameters), {"n": 99})
     made.results["main"] = data
@@ -69,7 +71,8 @@ def test_committed_results_are_small_and_at_default_parameters(number):
         assert (records.COMMITTED / f"{number:02d}.{ending}").stat().st_size < 200_000
 
 
-@pytest.mark.parametrize("number", [k for k, about in claims.CHAPTERS.items() if not about.reads])
+# The first chapter fits nothing whose answers would be of interest, the last ones read those of the others.
+@pytest.mark.parametrize("number", [k for k, about in claims.CHAPTERS.items() if k > 1 and not about.reads])
 def test_every_chapter_has_asked_its_four_questions(number):
     assert {a["word"] for a in records.read(number, records.COMMITTED)[0]["answers"]} & {"yes", "no"}
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from lib.errors import Refused
-from lib.ledger import definitions
+from lib.ledger import questions
 from lib.pool import Rows
 from lib.recursion import recurse
 from lib.regimes import Accumulate, Keep, Regime, Replace
@@ -21,7 +21,7 @@ SMALL = {"n": 20, "generations": 9, "runs": 6, "seed": 5}
 def test_a_world_of_ones_own_is_run_and_asked_like_any_other():
     data = recurse(Waiting(3.0), [Replace(), Accumulate(), Keep(0.2)], **SMALL)
     assert data["kl"].attrs == {"kind": "excess risk", "worse": "more", "long_name": "KL(truth ‖ fit)", "units": "nats"}
-    assert definitions.judge(data, "Replace")["increase"].collapses is not None
+    assert {a["question"] for a in questions.asked("waiting times", data)} == {"worse", "unbounded", "variety", "rare"}
 
 
 def test_a_world_of_ones_own_goes_on_from_a_checkpoint(tmp_path):
@@ -38,7 +38,8 @@ def test_a_regime_of_ones_own_is_run_and_has_a_look_of_its_own():
     assert list(data["family"].values) == ["Replace", "Fading"]
     assert list(data["train_size"].sel(regime="Fading").values) == [20] + [30] * 8
     assert looks.LOOKS["Fading"].color == "#AA4499"
-    assert definitions.judge(data, "Fading")["variance"].score == "trace_ratio"
+    (variety,) = (a for a in questions.asked("", data, ["Fading"]) if a["question"] == "variety")
+    assert variety["score"] == "trace_ratio"
 
 
 def test_both_are_as_short_as_promised():

@@ -1,7 +1,7 @@
 """Claims of chapter 10: what counts as collapse, judged on the answers that all chapters have left."""
 
 from lib.ledger import LAW, UNDECIDED, Finding, claim, questions, word
-from lib.ledger.predicates import answered, each_world
+from lib.ledger.predicates import answered, each_world, swapped
 
 RISK = ("unbounded",)
 
@@ -39,7 +39,7 @@ def _conflict(results):
     condition="nothing errs but the finite sample",
     says="without bound where data accumulate: {yes}; undecided: {undecided}; in all {plain} worlds in which only "
     "the sample errs the error is bounded",
-    control=answered("yes"),
+    control=swapped("Accumulate"),
 )
 def _risk(results):
     """Where data accumulate, population risk does not diverge, whatever the model.

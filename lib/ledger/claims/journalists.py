@@ -18,7 +18,7 @@ GAUSSIAN = "a Gaussian, unbiased fits"  # the world of Theorem 3.1
     condition="nothing errs but the finite sample; what practice is, no simulation says",
     says="of {worlds} worlds a model collapses although all data are kept in: {yes}; undecided: {undecided}; in none "
     "of the {plain} in which only the sample errs",
-    control=answered("yes"),
+    control=swapped("Accumulate"),
 )
 def _induced(results):
     """Models collapse only where experiments throw old data away.
