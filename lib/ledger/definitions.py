@@ -16,6 +16,7 @@ from lib.ledger.questions import FADED, LEFT, above
 
 CATASTROPHE = 10.0  # times the first fit's excess risk
 NEGLIGIBLE = 0.01  # a share of samples; a rise that stays below it is none
+GROWING = ("Accumulate", "RealOnly")  # regimes whose sets grow, without which there is no law of scaling
 PRODUCED = {"modes": ("between_modes",), "hallucination": ("off_support", "valid_share")}
 Answers = Mapping[tuple[str, str], Mapping]  # of one world, by question and regime
 
@@ -45,18 +46,20 @@ def _catastrophic(found, regime):
         return UNDECIDED  # a loss has no natural unit, and a mean that rare runs carry no interval
     if ends is None:
         return YES if times >= CATASTROPHE else NO
-    # Ends of the rise in the unit of its estimate, which is times − 1 of the first fit's.
+    # Ends of the rise in the unit of its estimate, which is times − 1 of the first fit's, taken as known.
     low, high = sorted(1 + (times - 1) * ends[end] / ends["estimate"] for end in ("low", "high"))
     return YES if low >= CATASTROPHE else NO if high < CATASTROPHE else UNDECIDED
 
 
 def _scaling(found, regime):
-    real = next((found["worse", r]["word"] for r in ("RealOnly",) if ("worse", r) in found), "")
-    if not real or ("worse", regime) not in found:
+    own, real = (found.get(("worse", r)) for r in (regime, "RealOnly"))
+    if own is None or real is None or regime not in GROWING:
         return ""
-    own = found["worse", regime]["word"]
-    # Real data of the same growing size make the error fall: whoever is worse than at the first fit scales worse.
-    return NO if regime == "RealOnly" else YES if (real, own) == (NO, YES) else UNDECIDED
+    if regime == "RealOnly":
+        return NO
+    # Who is worse than at the first fit, where as many real data make the error fall, scales worse.
+    falls = real["interval"]["high"] < 0 if real["interval"] else real["times"] < 1
+    return YES if falls and own["word"] == YES else UNDECIDED
 
 
 DEFINITIONS = (
@@ -72,7 +75,7 @@ DEFINITIONS = (
         "scaling",
         "changed scaling law",
         "1, beside real data",
-        "worse than at the first fit where as many real data would be better",
+        "worse than at the first fit where sets grow and as many real data are better",
         _scaling,
     ),
     Definition(
