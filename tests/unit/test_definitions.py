@@ -10,6 +10,7 @@ import xarray as xr
 from lib import ledger as claims
 from lib import records
 from lib.ledger import definitions, evidence, questions
+from lib.ledger.claims.definitions import in_no_world
 
 
 def answer(question, word, regime="Accumulate", interval=None, times=nan, world="one"):
@@ -44,6 +45,9 @@ def test_scaling_is_asked_beside_real_data():
     assert says(answer("worse", "yes", times=2.0), real)["scaling"] == "yes"
     assert says(answer("worse", "no", times=0.5), real)["scaling"] == "undecided"
     assert says(answer("worse", "yes", times=2.0))["scaling"] == ""
+    assert says(answer("worse", "yes", "Replace", times=2.0), real, regime="Replace")["scaling"] == ""
+    level = answer("worse", "no", "RealOnly", times=1.0)
+    assert says(answer("worse", "yes", times=2.0), level)["scaling"] == "undecided"
     assert says(real, regime="RealOnly")["scaling"] == "no"
 
 
@@ -84,3 +88,22 @@ def test_no_sentence_of_the_last_chapter_is_without_its_words():
         for output in cell.get("outputs", [])
         if "data" in output
     )
+
+
+@pytest.mark.parametrize(
+    ("sample", "model", "word"),
+    [
+        (("no", "no"), ("no",), claims.HOLDS),
+        (("no", "no"), ("yes",), claims.IF),
+        (("no", "no"), ("undecided",), claims.IF),
+        (("no", "undecided"), ("yes",), claims.UNDECIDED),
+        (("yes", "undecided"), ("no",), claims.FAILS),
+    ],
+)
+def test_a_universal_over_worlds_is_judged_as_one(sample, model, word):
+    """Whatever else is undecided, one world in which only the sample errs and that says yes makes it fail."""
+    told = [answer("unbounded", w, world=f"sample {k}") for k, w in enumerate(sample)]
+    told += [answer("unbounded", w, world=f"model {k}") | {"errs": questions.MODEL} for k, w in enumerate(model)]
+    found = in_no_world({"answers": questions.as_data(told)}, "unbounded")
+    assert found.word == word
+    assert (found.numbers["plain"], found.numbers["no"]) == (2, sample.count("no"))

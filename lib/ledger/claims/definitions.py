@@ -1,9 +1,7 @@
 """Claims of chapter 10: what counts as collapse, judged on the answers that all chapters have left."""
 
 from lib.ledger import LAW, UNDECIDED, Finding, claim, questions, word
-from lib.ledger.predicates import answered, each_world, swapped
-
-RISK = ("unbounded",)
+from lib.ledger.predicates import answered, each_world, every, swapped
 
 
 @claim(
@@ -37,8 +35,8 @@ def _conflict(results):
     "called unlikely under realistic conditions",
     reach=LAW,
     condition="nothing errs but the finite sample",
-    says="without bound where data accumulate: {yes}; undecided: {undecided}; in all {plain} worlds in which only "
-    "the sample errs the error is bounded",
+    says="without bound where data accumulate: {yes}; undecided: {undecided}; bounded in {no} of the {plain} "
+    "worlds in which only the sample errs, in {law} of them by exact laws",
     control=swapped("Accumulate"),
 )
 def _risk(results):
@@ -46,14 +44,18 @@ def _risk(results):
 
     For plain *holds*, no world in which it does; for *fails*, one in which only the finite sample errs.
     """
-    found = each_world(results, "Accumulate", *RISK)
-    plain = {w: a for w, a in found.items() if str(results["answers"]["errs"].sel(world=w).item()) == questions.SAMPLE}
-    return word_of_worlds(found, plain)
+    return in_no_world(results, "unbounded")
 
 
-def word_of_worlds(found, plain):
-    """The finding on a universal: what is undecided in a world decides nothing, unless another world is against it."""
+def in_no_world(results, *ids):
+    """The finding on a universal: that no world, or under the claim's condition none in which only the sample errs, has
+    a yes to one of these questions where data accumulate. An undecided world counts only where no other says yes."""
+    data, found = results["answers"], each_world(results, "Accumulate", *ids)
+    errs, by = data["errs"], data["by"].sel(regime="Accumulate", question=list(ids))
+    plain = [w for w in found if str(errs.sel(world=w).item()) == questions.SAMPLE]
+    bounded = [w for w in plain if found[w] is False]
     named = {answer: "; ".join(w for w, a in found.items() if a is answer) or "none" for answer in (True, None)}
-    numbers = {"yes": named[True], "undecided": named[None], "plain": len(plain), "worlds": len(found)}
-    none = False if True in found.values() else None if None in found.values() else True
-    return Finding(word(none, None if None in plain.values() else True not in plain.values()), numbers)
+    numbers = {"yes": named[True], "undecided": named[None], "worlds": len(found), "plain": len(plain)}
+    numbers |= {"no": len(bounded), "law": sum("runs" not in by.sel(world=w).values for w in bounded)}
+    none, none_plain = (every(*(None if found[w] is None else not found[w] for w in of)) for of in (found, plain))
+    return Finding(word(none, none_plain), numbers)

@@ -4,7 +4,7 @@ A claim about practice is not for simulation: a simulation can say what follows 
 """
 
 from lib.ledger import LAW, OUTSIDE, SMALLER, THEIRS, Finding, claim, questions, word
-from lib.ledger.claims.definitions import word_of_worlds
+from lib.ledger.claims.definitions import in_no_world
 from lib.ledger.predicates import answered, each_world, every, swapped
 
 GAUSSIAN = "a Gaussian, unbiased fits"  # the world of Theorem 3.1
@@ -16,8 +16,8 @@ GAUSSIAN = "a Gaussian, unbiased fits"  # the world of Theorem 3.1
     "it “appears when researchers intentionally induce it in ways that don't match what is done in practice”",
     reach=LAW,
     condition="nothing errs but the finite sample; what practice is, no simulation says",
-    says="of {worlds} worlds a model collapses although all data are kept in: {yes}; undecided: {undecided}; in none "
-    "of the {plain} in which only the sample errs",
+    says="of {worlds} worlds a model collapses although all data are kept in: {yes}; undecided: {undecided}; it does "
+    "not in {no} of the {plain} in which only the sample errs, in {law} of them by exact laws",
     control=swapped("Accumulate"),
 )
 def _induced(results):
@@ -25,9 +25,7 @@ def _induced(results):
 
     For plain *holds*, no world that collapses under Accumulate; for *fails*, one in which only the finite sample errs.
     """
-    found = each_world(results, "Accumulate")
-    plain = {w: a for w, a in found.items() if str(results["answers"]["errs"].sel(world=w).item()) == questions.SAMPLE}
-    return word_of_worlds(found, plain)
+    return in_no_world(results, *questions.COLLAPSE)
 
 
 @claim(
@@ -35,20 +33,22 @@ def _induced(results):
     "Shumailov et al. 2024, abstract",
     "its “ubiquity among all learned generative models”",
     reach=SMALLER,
-    says="where old data are thrown away {yes} of {worlds} worlds get worse, lose variety or lose rare things; "
-    "undecided: {undecided}; not: {no}",
+    condition="old data are thrown away and any rise of the error counts",
+    says="where old data are thrown away {decayed} of {worlds} worlds get worse, lose variety or lose rare things, and "
+    "{collapsed} by more than a rise; where all are kept {kept} do",
     control=swapped("RealOnly"),
 )
 def _ubiquity(results):
-    """Where old data are thrown away, every learned generative model decays: it gets worse, or loses variety or rare
-    things.
+    """Every learned generative model that is trained on what models have generated collapses.
 
-    One world in which none of the four questions is answered yes under Replace.
+    One world in which none of the four questions is answered yes under Replace; for plain *holds*, a yes to more than
+    the first of them in every world, under Replace and under Accumulate.
     """
-    found = each_world(results, "Replace", "worse", *questions.COLLAPSE)
-    named = {answer: "; ".join(w for w, a in found.items() if a is answer) or "none" for answer in (None, False)}
-    numbers = {"yes": sum(a is True for a in found.values()), "worlds": len(found)}
-    return Finding(word(every(*found.values())), numbers | {"undecided": named[None], "no": named[False]})
+    decayed = each_world(results, "Replace", "worse", *questions.COLLAPSE)
+    replaced, kept = (each_world(results, r) for r in ("Replace", "Accumulate"))
+    found = {"decayed": decayed, "collapsed": replaced, "kept": kept}
+    numbers = {name: sum(a is True for a in of.values()) for name, of in found.items()} | {"worlds": len(decayed)}
+    return Finding(word(every(*replaced.values(), *kept.values()), every(*decayed.values())), numbers)
 
 
 @claim(
