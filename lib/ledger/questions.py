@@ -10,7 +10,7 @@ world speaks to is not asked of it.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from math import exp, inf, log, nan
+from math import exp, inf, isnan, log, nan
 
 import numpy as np
 import xarray as xr
@@ -33,7 +33,7 @@ FADED = 0.1  # rare things, or the diversity of what is produced, go if a score 
 
 
 # By score and regime, in the score's unit: its exact law at t = 1 … T, as `theory.limit` needs it, or its limit alone,
-# or with that what is to be said of it, such as how soon it is reached.
+# or with that what is to be said of it, such as how soon it is reached. NaN: it has a bound, and no more is known.
 Laws = Mapping[str, Mapping[str, np.ndarray | float | tuple[float, str]]]
 
 
@@ -70,8 +70,8 @@ class Question:
         scores = of_kind(data, *self.kinds)
         for score in sorted(scores, key=lambda score: regime not in laws.get(score, {})):
             course, law = Course(data, regime, score), laws.get(score, {}).get(regime)
-            if law is not None:
-                limit, *said = law if isinstance(law, tuple) else (law,)
+            limit, *said = law if isinstance(law, tuple) else (law,)
+            if law is not None and (self.id == "unbounded" or np.ndim(limit) or not isnan(limit)):
                 first = course.mean[0] if np.ndim(limit) == 0 else limit[0]
                 answer = self.by_law(course, first, float(limit) if np.ndim(limit) == 0 else theory.limit(limit))
                 return replace(answer, said=said[0]) if said else answer

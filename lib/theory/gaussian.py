@@ -35,7 +35,8 @@ def expected_error(regime: Regime, n, generations: int, estimator: str = "mle") 
 def limit(values) -> float:
     """What an exact law tends to as t → ∞, from its values at t = 1 … T with T ≥ 1024: extrapolated from the changes
     over its last two doublings, infinite (or −∞) if the last is more than nine tenths of the one before. Rises like
-    Σ1/i² halve, those like ln t stay; T has to be large beside the size of the sets where the law knows it."""
+    Σ1/i² halve, those like ln t stay; T has to be large beside the size of the sets where the law knows it. What nears
+    its limit more slowly than t^−0.15 cannot be told from what has none."""
     values = np.asarray(values, dtype=float)
     if len(values) < 1024:
         refuse("values", len(values), "a law's values at 1024 generations or more")

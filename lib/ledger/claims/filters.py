@@ -61,8 +61,8 @@ def _belief(results):
     "He et al. 2025",
     "0.618, for equal numbers of real and synthetic samples",
     reach=LAW,
-    says="in their loop, which forgets, the error is {best:.3f}/n at a weight of {weight:.3f} and {equal:.3f}/n at "
-    "equal weights (laws {law:.3f} and {law_equal:.3f}); where all is kept {pooled:.3f}/n",
+    says="in the loop of He et al., which forgets, the error is {best:.3f}/n at a weight of {weight:.3f} and "
+    "{equal:.3f}/n at equal weights (laws {law:.3f} and {law_equal:.3f}); where all is kept {pooled:.3f}/n",
     control=altered(
         "the weights in reverse order",
         "weighted",
