@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import scipy
 import xarray as xr
-from scipy import stats
 
 from lib import checkpoint, provenance, recursion
 from lib.checkpoint import folders
@@ -23,6 +22,7 @@ from lib.regimes import Accumulate, Replace
 from lib.worlds.discrete import Discrete
 from lib.worlds.gaussian import Gaussian
 from lib.worlds.images.vae import VAE
+from lib.worlds.regression import Regression
 from tests import kills
 from tests.conftest import ROOT
 from tests.kills import REGIMES
@@ -146,7 +146,7 @@ def test_filters_that_are_different_lambdas_never_share_a_checkpoint(tmp_path, n
 @pytest.mark.parametrize("other", [2.0, 3.0])
 def test_a_truth_is_known_by_its_content(tmp_path, other):
     def world(shift):
-        return Gaussian(2, truth=stats.multivariate_t([0.0, shift], np.eye(2), df=5), sampler="explicit")
+        return Regression(2, weights=np.array([0.0, shift]))
 
     recurse(world(2.0), Replace(), **SMALL, checkpoint=tmp_path)
     if other == 2.0:
@@ -154,7 +154,7 @@ def test_a_truth_is_known_by_its_content(tmp_path, other):
     else:
         with pytest.raises(Refused) as refused:
             recurse(world(other), Replace(), **SMALL, checkpoint=tmp_path)
-        assert refused.value.setting == "truth"
+        assert refused.value.setting == "weights"
 
 
 def test_data_that_were_replaced_are_refused(tmp_path):
@@ -456,7 +456,7 @@ def test_whatever_a_number_hangs_on_is_part_of_the_key(store, changed, monkeypat
 
     assert computed() == computed(progress=False) == 1
     assert computed(seed=4) == 2 and computed(n=11) == 3 and computed(generations=5) == 4
-    assert computed(Gaussian(truth=stats.norm(0, 2))) == 5 and computed(Gaussian(truth=stats.norm(0, 3))) == 6
+    assert computed(Gaussian(temperature=2.0)) == 5 and computed(Gaussian(temperature=3.0)) == 6
     assert computed(regimes=(Accumulate(), Replace())) == 7 and computed(scores="trace_ratio") == 8
     assert computed(keep="mean") == 9 and computed(block=2) == 10 and computed(independent=True) == 11
     monkeypatch.setattr(provenance, "version", lambda package: "0.1" if package == "numpy" else None)
