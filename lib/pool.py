@@ -84,13 +84,6 @@ class Counts:
     # numpy draws the multivariate hypergeometric from fewer samples than this.
     MOST_TO_TAKE_FROM: ClassVar[int] = 10**9
 
-    @classmethod
-    def of(cls, rows: Rows, states: int) -> Counts:
-        """The counts of explicit states 0 … K − 1 of shape (runs, size)."""
-        runs = rows.values.shape[0]
-        flat = rows.values + states * np.arange(runs)[:, None]
-        return cls(rows.size, np.bincount(flat.ravel(), minlength=runs * states).reshape(runs, states))
-
     def merge(self, other: Counts) -> Counts:
         """The counts of both batches together."""
         return Counts(self.size + other.size, self.values + other.values)

@@ -238,36 +238,25 @@ def test_a_second_process_on_one_folder_is_refused_by_name(tmp_path):
     xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
-@pytest.mark.parametrize(("left", "held"), [("elsewhere-7", True), (f"{folders.HOST}-1", True), ("over", False)])
-def test_without_locks_a_file_says_who_has_the_folder(tmp_path, monkeypatch, left, held):
+def test_without_locks_nobody_is_kept_out(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "fcntl", None)
-    if left == "over":
-        ended = subprocess.Popen([sys.executable, "-c", ""])
-        ended.wait()
-        left = f"{folders.HOST}-{ended.pid}"
-    lease = tmp_path / f".lease-{left}"
-    lease.touch()
-    if held:
-        with pytest.raises(Refused) as refused:
-            recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-        assert str(lease) in refused.value.allowed and "delete that file" in refused.value.allowed
-        lease.unlink()
-    recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    assert not list(tmp_path.glob(".lease-*"))
+    with folders.alone(tmp_path) as locked:
+        assert not locked
+        whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
+    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
-def test_only_what_ended_processes_have_left_is_cleared_away(tmp_path):
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_may_be_in_use_is_cleared_away_after_a_day(tmp_path, monkeypatch, locks):
+    if not locks:
+        monkeypatch.setattr(folders, "fcntl", None)
     recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    gone, live, far = (
-        tmp_path / "block-0000" / "first" / f".unfinished-{name}-x"
-        for name in (f"{folders.HOST}-{ended.pid}", f"{folders.HOST}-1", "elsewhere-7")
-    )
-    for path in (gone, live, far):
+    new, old = (tmp_path / "block-0000" / "first" / f".unfinished-{name}" for name in ("new", "old"))
+    for path in (new, old):
         path.mkdir()
+    os.utime(old, times=(0, 0))
     recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    assert not gone.exists() and live.exists() and far.exists()
+    assert not old.exists() and new.exists() != locks
 
 
 # Kills and a full disk

@@ -9,7 +9,7 @@ import torch
 from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, Score, World
+from lib.world import Fit, Score, World, dealt
 from lib.worlds.images.data import Images, images
 from lib.worlds.images.networks import HALVINGS, decoded, initial, negative_elbo, optimiser
 from lib.worlds.images.scores import entropy, judge
@@ -141,16 +141,13 @@ class VAE(World):
             demand.check_real(len(self._images.train), f"training images of {self.data}")
 
     def real(self, runs, size, rng, used):
-        """Each run gets the training part in an order of its own and takes the next `size` images from it, dequantised.
+        """Images of the training part, dequantised.
 
         With n near the size of the training part runs have nearly the same real data, and the spread over runs is that
         of training and sampling.
         """
-        train = self._images.train
-        if used + size > len(train):
-            refuse("n", size, f"needs {used + size} real rows, has {len(train)} training images of {self.data}")
-        chosen = np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])
-        return Rows(self._dequantised(train[chosen], child(rng, 1 + used).spawn(runs)))
+        rows = dealt(self._images.train, f"training images of {self.data}", runs, size, rng, used)
+        return Rows(self._dequantised(rows, child(rng, 1 + used).spawn(runs)))
 
     def _dequantised(self, values: np.ndarray, streams: list[np.random.Generator]) -> np.ndarray:
         """Images with leading run axis, each grey level spread over an interval as wide as the step between levels;

@@ -7,8 +7,7 @@ import numpy as np
 
 from lib.errors import flag, refuse, whole
 from lib.pool import Rows
-from lib.streams import child
-from lib.world import Score, World
+from lib.world import Score, World, dealt
 from lib.worlds.language import scores as judged
 from lib.worlds.language.corpus import Corpus, corpus
 from lib.worlds.language.tokenizer import AUTO
@@ -119,13 +118,7 @@ class Language(World):
         return self.deterministic, getattr(self, self.deterministic)
 
     def real(self, runs, size, rng, used):
-        """Each run gets the blocks of the training part in an order of its own and takes the next `size` from it."""
-        blocks = self.available
-        if used + size > len(blocks):
-            refuse("n", size, f"needs {used + size} real rows, has {len(blocks)} training blocks of {self.data}")
-        return Rows(
-            np.stack([blocks[r.permutation(len(blocks))[used : used + size]] for r in child(rng, 0).spawn(runs)])
-        )
+        return Rows(dealt(self.available, f"training blocks of {self.data}", runs, size, rng, used))
 
     def inputs(self, source, size, rng):
         """Blocks to continue: those of `source` in their order, from the beginning again if more are asked for."""

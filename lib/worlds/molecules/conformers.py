@@ -8,8 +8,7 @@ import torch
 
 from lib.errors import number, refuse, whole
 from lib.pool import Rows, merged
-from lib.streams import child
-from lib.world import Fit, Score, World
+from lib.world import Fit, Score, World, dealt
 from lib.worlds.molecules import scores as judged
 from lib.worlds.molecules import truth
 from lib.worlds.molecules.diffusion import FIXED, MEAN_LEVEL, SD_LEVEL, denoised, denoising_errors, followed, initial
@@ -134,14 +133,8 @@ class Conformers(World):
         _ = self._truth
 
     def real(self, runs, size, rng, used):
-        """Each run gets the corpus in an order of its own and takes the next `size` conformers from it.
-
-        Runs share the corpus; it should be several times what a run uses.
-        """
-        train = self._truth.train
-        if used + size > len(train):
-            refuse("n", size, f"needs {used + size} real rows, has {len(train)} conformers of {self.molecule}")
-        return Rows(train[np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])])
+        """Runs share the corpus; it should be several times what a run uses."""
+        return Rows(dealt(self._truth.train, f"conformers of {self.molecule}", runs, size, rng, used))
 
     def fit(self, train, rng):
         rows = merged(train).values
