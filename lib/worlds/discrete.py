@@ -53,9 +53,8 @@ class Discrete(World):
         data are what they are.
 
     Scores of a fit p against the truth q: `heterozygosity_ratio` Σp(1−p) / Σq(1−q), with the chance Σp(1−p) that two
-    draws differ; `support`, the states with p > 0; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio`
-    Σp / Σq over the tail; `total_variation` ½ Σ|p − q|; `kl`, KL(truth ‖ fit) in nats, the excess test loss, infinite
-    as soon as one state is lost; `reverse_kl`, KL(fit ‖ truth) in nats, always finite.
+    draws differ; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio` Σp / Σq over the tail; `kl`, the
+    excess test loss, infinite as soon as one state is lost; `reverse_kl`, always finite.
 
     Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
     """

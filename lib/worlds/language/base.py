@@ -37,18 +37,12 @@ class Language(World):
         part.
     shown : how many of them the extra `samples` returns.
 
-    Scores
-    ------
-    - `test_perplexity`: exp of the mean −ln P of the predicted tokens of the real test part
-    - `bits_per_byte`: the same in bits for each byte of text, by which tokenizers compare
-    - `next_entropy`: mean entropy of the next token's distribution on the real test part, nats
-    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of
-      generation 1* of
-        the same run: what the histograms of Shumailov et al. (2024, Fig. 1b and c) show
-    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see
-      `lib.worlds.language.scores`
-
-    Extras: `generated_perplexities` of each written block, and `samples`, the tokens of the first `shown`.
+    Scores, beside their labels: a perplexity is exp of the mean −ln P of predicted tokens; `bits_per_byte` is the same
+    for each byte of text, by which tokenizers compare; `generated_perplexity` is that of the written blocks *under the
+    model of generation 1* of the same run, what the histograms of Shumailov et al. (2024, Fig. 1b and c) show;
+    `distinct_2`, `repetition_rate`, `vocabulary_coverage` and `zipf_exponent` are of the written blocks, see
+    `lib.worlds.language.scores`. Extras: `generated_perplexities` of each written block, and `samples`, the tokens of
+    the first `shown`.
     """
 
     data: str = "wikipedia-sample"

@@ -53,21 +53,11 @@ class Conformers(World):
     shown : how many of the scored samples the extra `conformers` returns.
     device : see `lib.worlds.weights.device_of`.
 
-    Scores
-    ------
-    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what
-      training aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because
-      noise hides the truth
-    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable
-      bonds
-    - `coverage_recall`, `matching_recall`, `coverage_precision`, `matching_precision`: see
-      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of
-      `lib.worlds.molecules.scores.threshold`
-    - `energy_excess`: median MMFF94 energy of samples, hydrogens relaxed, minus that of true conformers, kcal/mol
-    - `valid_share`: share of samples with valid geometry, see `lib.worlds.molecules.scores.bounds`
-
-    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth)
-    and `conformers` (Å).
+    Scores, beside their labels: `denoising_error` is a mean square per coordinate, in units of what training aims at (1
+    is a network that does nothing), over eight noise levels; not 0 at best, because noise hides the truth. What the
+    others are, `lib.worlds.molecules.scores` says: `torsion_distance`, `coverage_and_matching` within its `threshold`,
+    `Hydrogens` and `bounds`. Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol
+    above the median of the truth) and `conformers` (Å).
     """
 
     molecule: str = "butane"
