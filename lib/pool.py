@@ -27,14 +27,6 @@ class Batch(Protocol):
     def take(self, k: int, rng: np.random.Generator) -> Batch: ...
 
 
-@dataclass
-class _Room:
-    """An array with room for more rows, of which `used` are taken."""
-
-    array: np.ndarray
-    used: int = 0
-
-
 @dataclass(frozen=True)
 class Rows:
     """Samples as rows: `values` has shape (runs, size, ...)."""
@@ -47,22 +39,8 @@ class Rows:
         return self.values.shape[1]
 
     def merge(self, other: Rows) -> Rows:
-        """Both batches, one after the other.
-
-        So that a growing pool is not copied each time, a batch that is the newest in an array with room for more is
-        continued there; older ones still see their own rows only.
-        """
-        size = self.size + other.size
-        room = getattr(self, "_room", None)
-        if room is None or room.used != self.size or room.array.shape[1] < size:
-            shape = (self.values.shape[0], max(size, 2 * self.size), *self.values.shape[2:])
-            room = _Room(np.empty(shape, dtype=np.result_type(self.values, other.values)))
-            room.array[:, : self.size] = self.values
-        room.array[:, self.size : size] = other.values
-        room.used = size
-        merged = Rows(room.array[:, :size])
-        object.__setattr__(merged, "_room", room)  # no field: it is neither compared nor stored
-        return merged
+        """Both batches, one after the other."""
+        return Rows(np.concatenate([self.values, other.values], axis=1))
 
     def take(self, k: int, rng: np.random.Generator) -> Rows:
         """`k` rows of each run, drawn without replacement and independently for each run."""
@@ -83,13 +61,6 @@ class Counts:
 
     # numpy draws the multivariate hypergeometric from fewer samples than this.
     MOST_TO_TAKE_FROM: ClassVar[int] = 10**9
-
-    @classmethod
-    def of(cls, rows: Rows, states: int) -> Counts:
-        """The counts of explicit states 0 … K − 1 of shape (runs, size)."""
-        runs = rows.values.shape[0]
-        flat = rows.values + states * np.arange(runs)[:, None]
-        return cls(rows.size, np.bincount(flat.ravel(), minlength=runs * states).reshape(runs, states))
 
     def merge(self, other: Counts) -> Counts:
         """The counts of both batches together."""

@@ -32,8 +32,7 @@ class Verifier:
 
     def __call__(self, batch: Counts, rng: np.random.Generator) -> Counts:
         if not isinstance(batch, Counts) or batch.values.shape[1] != len(self.accept):
-            allowed = f'counts of {len(self.accept)} states: the discrete world with sampler="statistic"'
-            refuse("select", repr(self), allowed)
+            refuse("select", repr(self), f"counts of {len(self.accept)} states, as the discrete world draws them")
         first, second = rng.spawn(2)
         accepted = first.binomial(batch.values, np.array(self.accept))
         wanted = portion(self.kept, batch.size)

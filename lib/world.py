@@ -15,6 +15,7 @@ import numpy as np
 from lib import pool
 from lib.checkpoint import folders
 from lib.errors import among, refuse
+from lib.streams import child
 
 KINDS = ("excess risk", "loss", "variance", "diversity", "tail", "fidelity")
 
@@ -169,8 +170,15 @@ class World:
         refuse("world", type(self).__name__, allowed)
 
 
+def dealt(corpus: np.ndarray, what: str, runs: int, size: int, rng: np.random.Generator, used: int) -> np.ndarray:
+    """`size` rows of a finite corpus for each run, which takes it in an order of its own and has been handed `used`."""
+    if used + size > len(corpus):
+        refuse("n", size, f"needs {used + size} real rows, has {len(corpus)} {what}")
+    return np.stack([corpus[r.permutation(len(corpus))[used : used + size]] for r in child(rng, 0).spawn(runs)])
+
+
 def plain(value: Any) -> Any:
-    """A setting as a value that JSON can hold: distributions by name and arguments, the rest by `str` or its class."""
+    """A setting as a value that JSON can hold: what has no content to be shown, by its class."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | int | float | bool):
@@ -179,10 +187,5 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if hasattr(value, "dist") and hasattr(value, "kwds"):
-        arguments = [*map(str, value.args), *(f"{k}={v}" for k, v in value.kwds.items())]
-        return f"{value.dist.name}({', '.join(arguments)})"
-    if hasattr(value, "mean") and hasattr(value, "cov"):
-        return f"{type(value).__name__}(mean={plain(np.asarray(value.mean))}, cov={plain(np.asarray(value.cov))})"
     text = str(value)
     return type(value).__name__ if " at 0x" in text else text

@@ -112,7 +112,7 @@ class Folder:
             refuse("out", self.url, f"a folder of a sweep; this one {other}")
         return found
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager:
         """Held while a sweep runs in a local folder, until the block or the process ends, however it ends."""
         if self.local is None:
             return nullcontext()

@@ -129,13 +129,12 @@ class Explorer(anywidget.AnyWidget):
         among("panel", panel, tuple(RANGES))
         for name in settings:
             among("setting", name, ("a", "b", "estimator", *RANGES[panel], "t"))
-        given = {name: default for name, (_, _, default) in RANGES[panel].items()} | settings
-        for name, (least, most, _) in RANGES[panel].items():
-            given[name] = _ranged(name, given[name], least, most)
-        given["t"] = _ranged("t", given.get("t", given["generations"]), 1, given["generations"])
-        for name in ("a", "b"):
-            if name in given and _checked(name, given[name]) != NONE:
-                given[name].check([given["n"]] * given["generations"])
+        given = {name: start for name, (_, _, start) in RANGES[panel].items()} | settings
+        given = {name: _checked(panel, name, value) for name, value in given.items()}
+        if given.setdefault("t", given["generations"]) > given["generations"]:
+            refuse("t", given["t"], f"at most generations={given['generations']}")
+        for name in {"a", "b"} & {name for name, value in given.items() if value != NONE}:
+            given[name].check([given["n"]] * given["generations"])
         super().__init__(panel=panel, words=word_table() if panel == "words" else None, **given)
 
     def __repr__(self):
@@ -144,24 +143,10 @@ class Explorer(anywidget.AnyWidget):
         names = ("panel", "a", "b", *estimator, *RANGES[self.panel], "t")
         return f"Explorer({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
-    @traitlets.validate("a", "b")
-    def _is_regime(self, proposal):
-        return _checked(proposal["trait"].name, proposal["value"])
-
-    @traitlets.validate("estimator")
-    def _estimator(self, proposal):
-        among("estimator", proposal["value"], ("mle", "unbiased"))
-        return proposal["value"]
-
-    @traitlets.validate("n", "runs", "generations", "seed")
-    def _number(self, proposal):
-        name = proposal["trait"].name
-        return _ranged(name, proposal["value"], *RANGES[self.panel][name][:2])
-
-    @traitlets.validate("t")
-    def _looked_at(self, proposal):
-        # The controls may raise the number of generations together with t, so only the end of its range binds here.
-        return _ranged("t", proposal["value"], 1, RANGES[self.panel]["generations"][1])
+    @traitlets.validate("a", "b", "estimator", "n", "runs", "generations", "seed", "t")
+    def _valid(self, proposal):
+        # The controls may raise the number of generations together with t: here only the end of its range binds.
+        return _checked(self.panel, proposal["trait"].name, proposal["value"])
 
     @traitlets.observe("generations")
     def _fewer(self, change):
@@ -169,18 +154,18 @@ class Explorer(anywidget.AnyWidget):
         self.t = min(self.t, change["new"])
 
 
-def _ranged(name: str, value: Any, least: int, most: int) -> int:
-    if whole(name, value, least) > most:
-        refuse(name, value, f"a whole number from {least} to {most}")
-    return int(value)
-
-
-def _checked(name: str, value: Any) -> Any:
-    """A regime that the module has; the same, or "none" where there may be no second one."""
-    if name == "b" and value == NONE:
-        return value
-    shown = isinstance(value, Regime) and value.family in looks.table()
-    # A weighted regime has the family of its unweighted kind, and the explorer fits every sample alike.
-    if not shown or value.weighs:
-        refuse(name, value, "a regime of lib.regimes, unweighted, of one of the families " + ", ".join(looks.table()))
+def _checked(panel: str, name: str, value: Any) -> Any:
+    """A setting as the module takes it."""
+    if name == "estimator":
+        among(name, value, ("mle", "unbiased"))
+    elif name in ("a", "b"):
+        shown = isinstance(value, Regime) and value.family in looks.table()
+        # A weighted regime has the family of its unweighted kind, and the explorer fits every sample alike.
+        if not (name == "b" and value == NONE) and (not shown or value.weighs):
+            families = ", ".join(looks.table())
+            refuse(name, value, f"a regime of lib.regimes, unweighted, of one of the families {families}")
+    else:
+        least, most, _ = RANGES[panel].get(name, (1, RANGES[panel]["generations"][1], None))
+        if (value := whole(name, value, least)) > most:
+            refuse(name, value, f"a whole number from {least} to {most}")
     return value

@@ -131,8 +131,8 @@ def opened(folder: Path, basis: dict[str, Any]) -> Iterator[Checkpoint]:
                 refuse("checkpoint", str(folder), "an empty folder, a new one, or one that an earlier call has written")
             with folders.written(f"checkpoint={str(folder)!r}", "nothing was computed"):
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(folders.alone(folder))
-                folders.clean(folder, "**/")
+                locked = held.enter_context(folders.alone(folder))
+                folders.clean(folder, "**/", older=0 if locked else folders.DAY)
                 for progress in folder.glob("block-*/*/.progress-*"):
                     if progress.with_name(progress.name.rpartition("-")[2]).exists():
                         folders.discard(progress)

@@ -1,13 +1,12 @@
 """Folders that are there entirely or not at all, whoever is killed when: written aside, sealed with digests, renamed.
 
-What a killed process leaves has a name that says whose it was, and is cleared away by those who come after it.
+What a killed process leaves is cleared away by those who come after it.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -27,7 +26,6 @@ try:
 except ImportError:  # there is none on Windows
     fcntl = None
 
-HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 ASIDE = ".unfinished-"
 DAY = 86400.0
 
@@ -35,7 +33,7 @@ DAY = 86400.0
 def put(target: Path, write: Callable[[Path], None]) -> None:
     """The folder `target`, not there before, with what `write` puts into the folder that it is given."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{ASIDE}{HOST}-{os.getpid()}-", dir=target.parent))
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=target.parent))
     try:
         write(aside)
         files = [path for path in sorted(aside.rglob("*")) if path.is_file()]
@@ -71,80 +69,39 @@ def kept(folder: Path) -> Any:
 
 def discard(folder: Path) -> None:
     """Away with a folder, in one step: what a kill leaves of it has another name."""
-    aside = folder.with_name(f"{ASIDE}{HOST}-{os.getpid()}-{time.time_ns()}")
+    aside = folder.with_name(f"{ASIDE}{os.getpid()}-{time.time_ns()}")
     with contextlib.suppress(OSError):
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def clean(folder: Path, deep: str = "") -> None:
-    """Away with what this process and ended ones have left unfinished in a folder (`deep="**/"`: also below it), and
-    with what is a day old."""
+def clean(folder: Path, deep: str = "", older: float = DAY) -> None:
+    """Away with what kills have left unfinished in a folder (`deep="**/"`: also below it), once it is so many seconds
+    old."""
     for path in folder.glob(f"{deep}{ASIDE}*"):
         with contextlib.suppress(OSError):
-            if _over(path.name.removeprefix(ASIDE), own=True) or time.time() - path.stat().st_mtime > DAY:
+            if time.time() - path.stat().st_mtime >= older:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _over(name: str, own: bool = False) -> bool:
-    """Whether the process of a name "host-number-…" has ended, as far as can be told from here."""
-    host, number, *_ = *name.split("-"), ""
-    if host != HOST or not number.isdigit() or os.name == "nt":
-        return False
-    if int(number) == os.getpid():
-        return own
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
 @contextlib.contextmanager
-def alone(folder: Path, setting: str = "checkpoint") -> Iterator[None]:
+def alone(folder: Path, setting: str = "checkpoint") -> Iterator[bool]:
     """A folder for this process alone; ValueError if another one has it. A lock of the operating system, which ends
-    with its process; where the file system has none, a file that names machine and process."""
+    with its process; False, and nobody is kept out, where the file system has none."""
     with (folder / ".lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            _in_use(setting, folder, lock.read() or "a process that has just begun")
+            holder = lock.read() or "a process that has just begun"
+            refuse(setting, str(folder), f"a folder that no other call is using; this one is in use by {holder}")
         except (OSError, AttributeError):
-            with _leased(setting, folder):
-                yield
+            yield False
             return
         lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {HOST}")
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _leased(setting: str, folder: Path) -> Iterator[None]:
-    own = folder / f".lease-{HOST}-{os.getpid()}"
-    try:
-        own.touch(exist_ok=False)
-    except FileExistsError:
-        _in_use(setting, folder, "another call in this process")
-    try:
-        for lease in set(folder.glob(".lease-*")) - {own}:
-            if not _over(lease.name.removeprefix(".lease-")):
-                _in_use(
-                    setting,
-                    folder,
-                    f"the process that {lease} names. There are no locks here: if it has ended, delete that file",
-                )
-            lease.unlink(missing_ok=True)
-        yield
-    finally:
-        own.unlink(missing_ok=True)
-
-
-def _in_use(setting: str, folder: Path, holder: str) -> NoReturn:
-    refuse(setting, str(folder), f"a folder that no other call is using; this one is in use by {holder}")
+        yield True
 
 
 @contextlib.contextmanager

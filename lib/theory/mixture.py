@@ -31,8 +31,8 @@ def expected_variance(regime: Regime, n: int, generations: int, widths) -> np.nd
 
 
 def expected_error(regime: Regime, n: int, generations: int, widths) -> np.ndarray:
-    """E[squared mean] of the fitted density about the true mean, t = 1 … generations. Known for Replace, ReplaceGrown,
-    Accumulate, AccumulateSubsample, FreshReal and RealOnly."""
+    """E[squared mean] of the fitted density about the true mean, t = 1 … generations, for Replace, ReplaceGrown,
+    Accumulate and RealOnly."""
     squares = _squares(regime, n, generations, widths)
     return _drift(regime, n, squares, 1 + _smoothed(regime, n, squares))
 
@@ -97,36 +97,18 @@ def _shares(regime, n, generations):
 
 
 def _drift(regime, n, squares, moment):
-    """E[squared mean] of the training set; `moment` is its (or the pool's) E[second moment]."""
+    """E[squared mean] of the training set; `moment` is its E[second moment]."""
     t = np.arange(1, len(squares))
-    fresh, share, sizes = 0.0, 1.0, np.full(len(t), float(n))
     if isinstance(regime, regimes.RealOnly):
         return 1 / (n * (np.arange(len(squares)) + 1.0)) if regime.grow else np.full(len(squares), 1 / n)
-    if isinstance(regime, regimes.AccumulateSubsample):
-        return _drift_of_subsets(n, squares, moment)
-    if isinstance(regime, regimes.ReplaceGrown):
-        sizes = n * (t + 1)
-    elif isinstance(regime, regimes.Accumulate):
+    if isinstance(regime, regimes.Accumulate):
         plain(regime)
         sizes = n * (t + 1) ** 2
-    elif isinstance(regime, regimes.FreshReal):
-        r = portion(regime.share, n)
-        fresh, share, sizes = (r / n) ** 2 / r if r else 0.0, (1 - r / n) ** 2, np.full(len(t), n - r or np.inf)
-    elif not isinstance(regime, regimes.Replace):
-        refuse("regime", regime, "one whose mean has a closed form: not Keep or Mixture")
+    elif isinstance(regime, regimes.Replace | regimes.ReplaceGrown):
+        sizes = n * (t + 1) if isinstance(regime, regimes.ReplaceGrown) else np.full(len(t), n)
+    else:
+        refuse("regime", regime, "Replace, ReplaceGrown, Accumulate or RealOnly, whose mean has a closed form here")
     error = [1 / n]
     for size, second, square in zip(sizes, moment[:-1], squares[:-1], strict=True):
-        error.append(fresh + share * (error[-1] + (second - error[-1] + square) / size))
+        error.append(error[-1] + (second - error[-1] + square) / size)
     return np.array(error)
-
-
-def _drift_of_subsets(n, squares, moment):
-    """The mean of a subset scatters about the pool's by the finite-population formula."""
-    pool, out = 1 / n, []
-    for t in range(1, len(squares) + 1):
-        size = n * t
-        inside = (moment[t - 1] - pool) * (size - n) / (n * (size - 1))
-        out.append(pool + inside)
-        batch = out[-1] + (moment[t - 1] - out[-1] + squares[t - 1]) / n
-        pool = (t * (t + 2) * pool + batch) / (t + 1) ** 2
-    return np.array(out)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from lib.errors import among, refuse, whole
-from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Regime, Replace, ReplaceGrown, portion
+from lib.regimes import Accumulate, FreshReal, RealOnly, Regime, Replace, ReplaceGrown, portion
 from lib.theory.gaussian import EULER_SUM, plain, set_sizes
 
 # What is left of the real data's worth when equal synthetic batches are accumulated for ever (Dey and Donoho 2024).
@@ -82,13 +82,6 @@ def _(regime: FreshReal, sizes, d, fixed):
     for rows in sizes[1:]:
         out.append(carried(rows - portion(regime.share, int(rows)), rows, d) * out[-1] + _risk(rows, d))
     return np.array(out)
-
-
-@_law.register
-def _(regime: Mixture, sizes, d, fixed):
-    if regime.beta > 0 or (regime.gamma > 0 and not regime.fresh):
-        refuse("regime", regime, "beta=0, and gamma=0 or fresh=True: this law is known for those only")
-    return _law(FreshReal(regime.gamma) if regime.gamma else Replace(), sizes, d, fixed)
 
 
 def carried(s, rows, d):

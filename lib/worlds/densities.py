@@ -103,12 +103,11 @@ class GMM(_Density):
         give other numbers.
     score_samples : samples per run from which the weights of the modes are estimated.
 
-    Scores: `test_nll`, nats per real test point; `variance_ratio`, `squared_mean_error` and their sum `second_moment`,
-    means over coordinates of the fitted density's variance, squared mean and second moment about the true mean (truth:
-    1, 0, 1). For data with modes also `smallest_mode`, the smallest share of samples that is nearest to one of the true
-    modes, `rare_mode`, the share nearest to the one least probable in truth (the last of several), `mode_diversity`,
-    Σp(1−p) of these shares over its true value, and `between_modes`, the share of samples in the convex hull of the
-    modes and outside the regions about them that hold 99% of their own points.
+    Scores: `variance_ratio`, `squared_mean_error` and their sum `second_moment` are means over coordinates, about the
+    true mean (truth: 1, 0, 1). For data with modes a sample counts for the true mode that is nearest to it: `rare_mode`
+    is the share of the one least probable in truth (the last of several), `mode_diversity` Σp(1−p) of the shares over
+    its true value, and `between_modes` the share of samples in the convex hull of the modes and outside the regions
+    about them that hold 99% of their own points.
 
     Extra: `shown`, three hundred samples.
     """

@@ -13,12 +13,10 @@ import xarray as xr
 from scipy import special
 
 from lib.errors import among, number, refuse, share, whole
-from lib.pool import Counts, Rows, merged
+from lib.pool import Counts, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.language.wikipedia import word_counts
-
-MOST_ROWS = 10**8  # explicit samples per run
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,10 @@ class DiscreteModel:
 class Discrete(World):
     """Distributions on K states, fitted exactly by relative frequencies, all runs at once.
 
+    A batch is drawn as its counts, a multinomial, exact in law for every regime and nearly as cheap for 10**13 samples
+    as for a thousand. Counts from which a regime draws subsets must stay below 10**9, the limit of numpy's
+    hypergeometric.
+
     Parameters
     ----------
     truth : "uniform" or "zipf" on `states` states; "words", the word frequencies of the embedded Wikipedia text; or a
@@ -46,17 +48,13 @@ class Discrete(World):
     exponent : of Zipf's law, probability ∝ rank^−exponent.
     tail : the tail is made of the rarest states of the truth, as many as it takes to hold this share of its probability
         (ties: the later states are rarer).
-    sampler : "statistic" draws the counts of a batch, a multinomial, exact in law for every regime and nearly as cheap
-        for 10**13 samples as for a thousand; "explicit" draws the samples one by one. Counts from which a regime draws
-        subsets must stay below 10**9, the limit of numpy's hypergeometric.
     temperature, top_p : how a model is sampled, as language models are: with probabilities in proportion to
         p^(1/temperature), then only from the most probable states, as many as it takes to hold the share top_p. Real
         data are what they are.
 
     Scores of a fit p against the truth q: `heterozygosity_ratio` Σp(1−p) / Σq(1−q), with the chance Σp(1−p) that two
-    draws differ; `support`, the states with p > 0; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio`
-    Σp / Σq over the tail; `total_variation` ½ Σ|p − q|; `kl`, KL(truth ‖ fit) in nats, the excess test loss, infinite
-    as soon as one state is lost; `reverse_kl`, KL(fit ‖ truth) in nats, always finite.
+    draws differ; `missing_mass` Σq over states with p = 0 (Good 1953); `tail_ratio` Σp / Σq over the tail; `kl`, the
+    excess test loss, infinite as soon as one state is lost; `reverse_kl`, always finite.
 
     Extras: `probabilities`, and `present`, whether p > 0; K values for each fit, so for few states or few fits.
     """
@@ -65,7 +63,6 @@ class Discrete(World):
     states: int | None = None
     exponent: float = 1.0
     tail: float = 0.05
-    sampler: str = "statistic"
     temperature: float = 1.0
     top_p: float = 1.0
 
@@ -83,7 +80,6 @@ class Discrete(World):
     extras = {"probabilities": ("state",), "present": ("state",)}
 
     def __post_init__(self):
-        among("sampler", self.sampler, ("statistic", "explicit"))
         if self.states is not None:
             self._set(states=whole("states", self.states, 2))
         for name in ("tail", "top_p"):
@@ -121,36 +117,20 @@ class Discrete(World):
 
     def check(self, demands, sizes, scores, named):
         for demand in demands:
-            pool = demand.drawn_from
-            most = max(pool, *sizes, *demand.synthetic, *demand.real)
-            if self.sampler == "explicit" and most > MOST_ROWS:
-                refuse("n", sizes[0], f"at most {MOST_ROWS} explicit samples; {demand.label} comes to {most}")
-            if self.sampler == "statistic" and pool >= Counts.MOST_TO_TAKE_FROM:
+            if demand.drawn_from >= Counts.MOST_TO_TAKE_FROM:
                 limit = f"pools below {Counts.MOST_TO_TAKE_FROM} (numpy's hypergeometric)"
-                refuse("n", sizes[0], f"{limit}; {demand.label} draws a subset of {pool}")
+                refuse("n", sizes[0], f"{limit}; {demand.label} draws a subset of {demand.drawn_from}")
 
     def real(self, runs, size, rng, used):
         probabilities = np.broadcast_to(self.probabilities, (runs, self.probabilities.size))
-        return self._drawn(probabilities, size, child(rng, used))
-
-    def reduce(self, batch):
-        return Counts.of(batch, self.probabilities.size) if isinstance(batch, Rows) else batch
+        return Counts(size, multinomial(child(rng, used), size, probabilities))
 
     def fit(self, train, rng):
         total = merged(train)
         return Fit(DiscreteModel(total.size, total.values), steps=1, examples=total.size)
 
     def sample(self, model, size, inputs, rng):
-        return self._drawn(sharpened(model.probabilities, self.temperature, self.top_p), size, rng)
-
-    def _drawn(self, probabilities, size, rng):
-        if self.sampler == "statistic":
-            return Counts(size, multinomial(rng, size, probabilities))
-        uniform = rng.random((len(probabilities), size))
-        steps = np.cumsum(probabilities, axis=1)
-        # Below the last step, whatever the sum was rounded to: no draw falls on a state of probability 0.
-        uniform *= steps[:, -1:]
-        return Rows(np.array([np.searchsorted(s, u, side="right") for s, u in zip(steps, uniform, strict=True)]))
+        return Counts(size, multinomial(rng, size, sharpened(model.probabilities, self.temperature, self.top_p)))
 
     def score(self, model, rng, names):
         p, q = model.probabilities, self.probabilities

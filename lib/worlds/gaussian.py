@@ -1,24 +1,36 @@
 """The Gaussian world: fit a mean and a covariance, sample from the fit (Shumailov et al. 2024, Theorem 3.1)."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
+from scipy import linalg
 
 from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
 from lib.world import Fit, Score, World
 from lib.worlds.moments import Moments, bartlett
-from lib.worlds.truths import SCORES, GaussianModel, Truth
 
 MOST_ROWS = 10**8  # explicit points per run; a float64 array of them is 0.8 GB for each dimension
 
 
 @dataclass(frozen=True)
+class GaussianModel:
+    """N(mean, factor @ factor.T) for each run: mean (runs, d) and a lower trapezoidal factor (runs, d, k), which holds
+    what the covariance cannot: directions whose spreads differ by many digits."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Shape (runs, d, d)."""
+        return self.factor @ self.factor.swapaxes(1, 2)
+
+
+@dataclass(frozen=True)
 class Gaussian(World):
-    """Gaussians of any dimension, all runs at once.
+    """Gaussians of any dimension, all runs at once. Real data come from N(0, I).
 
     Parameters
     ----------
@@ -30,24 +42,26 @@ class Gaussian(World):
         again and again.
     temperature : a model is sampled from its density to the power 1/temperature, a Gaussian with the covariance
         multiplied by it, as language models are; at 0 every sample is the mean. Real data are what they are.
-    truth : where the real data come from: None for N(0, I), a frozen `scipy.stats` distribution with finite variance
-        (univariate: independent coordinates; multivariate: of the right dimension).
 
-    Scores of a fit N(μ, Σ) against the truth, N(μ₀, Σ₀) if it is Gaussian: `trace_ratio` tr Σ / tr Σ₀; `log_det_ratio`
-    ln det Σ − ln det Σ₀; `squared_mean_error` |μ − μ₀|²; `w2_squared`, the squared 2-Wasserstein distance (Gelbrich
-    1990 for a Gaussian truth; by quantiles for another one in one dimension), and for a truth that is not Gaussian its
-    lower bound `gelbrich`; `kl`, KL(truth ‖ fit) in nats, the excess test loss (Gaussian truth only). Where n ≤ d, Σ is
-    singular, and `log_det_ratio` and `kl` are NaN. Extras: `mean` and `covariance` themselves.
+    Scores of a fit N(μ, Σ) against the truth: `trace_ratio` tr Σ / d; `log_det_ratio` ln det Σ; `squared_mean_error`
+    |μ|²; `w2_squared`, the squared 2-Wasserstein distance; `kl`, KL(truth ‖ fit) in nats, the excess test loss. Where
+    n ≤ d, Σ is singular, and `log_det_ratio` and `kl` are NaN. Extras: `mean` and `covariance` themselves.
     """
 
     dimension: int = 1
     estimator: str = "mle"
     sampler: str = "statistic"
-    truth: Any = None
     temperature: float = 1.0
 
     random = ()
     weighs = True
+    scores = {
+        "trace_ratio": Score("variance", "less", "total variance, truth = 1"),
+        "log_det_ratio": Score("variance", "less", "ln det of the covariance, truth = 0"),
+        "squared_mean_error": Score("excess risk", "more", "squared error of the mean"),
+        "w2_squared": Score("excess risk", "more", "squared 2-Wasserstein distance"),
+        "kl": Score("excess risk", "more", "KL(truth ‖ fit)", "nats"),
+    }
     extras = {"mean": ("i",), "covariance": ("i", "j")}
 
     def __post_init__(self):
@@ -55,15 +69,6 @@ class Gaussian(World):
         among("estimator", self.estimator, ("mle", "unbiased", "known"))
         number("temperature", self.temperature)
         among("sampler", self.sampler, ("statistic", "explicit"))
-        _ = self._truth  # refuses a truth that has no variance or another dimension
-
-    @cached_property
-    def _truth(self) -> Truth:
-        return Truth.of(self.truth, self.dimension)
-
-    @property
-    def scores(self) -> dict[str, Score]:
-        return {name: SCORES[name] for name in self._truth.names}
 
     def check(self, demands, sizes, scores, named):
         n = min(sizes)
@@ -72,18 +77,18 @@ class Gaussian(World):
         if named and n <= self.dimension:
             for score in {"log_det_ratio", "kl"} & set(scores):
                 refuse("scores", score, f"others at n={n} ≤ dimension={self.dimension}: the covariance is singular")
-        points = self.sampler == "explicit" or not self._truth.gaussian
-        if points and max(sizes) > MOST_ROWS:
-            refuse("n", max(sizes), f'at most {MOST_ROWS} points without sampler="statistic" and a Gaussian truth')
+        if self.sampler == "explicit" and max(sizes) > MOST_ROWS:
+            refuse("n", max(sizes), f'at most {MOST_ROWS} points without sampler="statistic"')
         for demand in demands:
             if demand.takes and self.sampler == "statistic":
                 refuse("sampler", "statistic", f'"explicit" for {demand.label}: moments give no subsets')
 
     def real(self, runs, size, rng, used):
-        rng = child(rng, used)
-        if self._truth.gaussian:
-            return self._drawn(self._truth.model(runs), size, rng)
-        return Rows(self._truth.rows(runs, size, self.dimension, rng))
+        truth = GaussianModel(np.zeros((runs, self.dimension)), self._identity(runs))
+        return self._drawn(truth, size, child(rng, used))
+
+    def _identity(self, runs):
+        return np.broadcast_to(np.eye(self.dimension), (runs, self.dimension, self.dimension))
 
     def reduce(self, batch):
         return Moments.of(batch) if isinstance(batch, Rows) else batch
@@ -99,7 +104,7 @@ class Gaussian(World):
         return Fit(GaussianModel(total.mean, factor / np.sqrt(divisor)), steps=1, examples=total.size)
 
     def _known(self, mean, size):
-        return Fit(GaussianModel(mean, self._truth.model(len(mean)).factor), steps=1, examples=size)
+        return Fit(GaussianModel(mean, self._identity(len(mean))), steps=1, examples=size)
 
     def _weighted(self, train):
         """Mean and covariance about it with a weight on each part's samples."""
@@ -136,7 +141,54 @@ class Gaussian(World):
         return Moments(size, model.mean + shift / np.sqrt(size), factor @ factor.swapaxes(1, 2), factor)
 
     def score(self, model, rng, names):
-        return self._truth.scores(model, names)
+        square, log_det = (model.mean**2).sum(axis=1), _log_det(model)
+        known = {
+            "trace_ratio": lambda: np.einsum("rij,rij->r", model.factor, model.factor) / self.dimension,
+            "log_det_ratio": lambda: log_det,
+            "squared_mean_error": lambda: square,
+            "w2_squared": lambda: square + _bures(model.factor),
+            "kl": lambda: _kl(model, log_det),
+            "mean": lambda: model.mean,
+            "covariance": lambda: model.covariance,
+        }
+        return {name: known[name]() for name in names}
+
+
+def _log_det(model: GaussianModel) -> np.ndarray:
+    diagonal = np.abs(np.diagonal(model.factor, axis1=1, axis2=2))
+    if diagonal.shape[1] < model.mean.shape[1]:
+        return np.full(len(diagonal), np.nan)
+    with np.errstate(divide="ignore"):
+        found = 2 * np.log(diagonal).sum(axis=1)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def _bures(factor: np.ndarray) -> np.ndarray:
+    """Squared Bures distance of Σ from I (Gelbrich 1990), as Σ (√λ − 1)²: tr Σ + d − 2 tr Σ^½ would cancel at n of
+    10**13."""
+    _, d, rank = factor.shape
+    # Of fewer columns the small product: the eigenvalues that the large one has besides are 0, but for rounding.
+    square = factor @ factor.swapaxes(1, 2) if rank == d else factor.swapaxes(1, 2) @ factor
+    values = np.sqrt(np.clip(np.linalg.eigvalsh(square), 0, None))
+    return ((values - 1) ** 2).sum(axis=1) + (d - rank)
+
+
+def _kl(model: GaussianModel, log_det: np.ndarray) -> np.ndarray:
+    out, regular = np.full(len(log_det), np.nan), np.isfinite(log_det)
+    if regular.any():
+        inverse = _inverse_lower(model.factor[regular])
+        shift = inverse @ model.mean[regular][:, :, None]
+        squares = (inverse**2).sum(axis=(1, 2)) + (shift**2).sum(axis=(1, 2))
+        out[regular] = 0.5 * (squares - model.mean.shape[1] + log_det[regular])
+    return out
+
+
+def _inverse_lower(factor: np.ndarray) -> np.ndarray:
+    """Inverses of regular lower triangular matrices (runs, d, d), by LAPACK's routine for triangles if they are large
+    enough to call it for each run by itself."""
+    if factor.shape[1] < 16:
+        return np.linalg.inv(factor)
+    return np.stack([linalg.lapack.dtrtri(one, lower=1)[0] for one in factor])
 
 
 def _lower_factor(scatter: np.ndarray) -> np.ndarray:

@@ -43,8 +43,7 @@ class Spiked(World):
 
     A spike narrower than two floating-point numbers at 2 are apart is an atom: its points are equal.
 
-    Scores: `total_variation` from the truth, which is α; `off_support`, the share of what the model produces outside
-    [0, 1], α/2; `collapsed`, 1 if α > 1/10.
+    Scores: `total_variation` is α, `off_support` α/2, `collapsed` 1 if α > 1/10.
     """
 
     points: int = 100

@@ -14,6 +14,7 @@ import yaml
 
 from lib import batch, theory
 from lib.regimes import Accumulate, AccumulateSubsample, Keep, RealOnly, Replace
+from lib.theory import mixture
 from tests.batch.small import ROOT
 
 SWEEPS = sorted((ROOT / "book" / "sweeps").glob("*.yaml"))
@@ -83,6 +84,14 @@ def test_the_regression_grid_follows_the_exact_laws(tmp_path, design):
     for regime in (Replace(), Accumulate(), RealOnly()):
         law = theory.regression.expected_excess_risk(regime, 20, 4, 2, design=design)
         assert z_score(data["excess_risk"].sel(regime=str(regime)), law).max() < 4.8
+
+
+def test_the_grid_of_kernel_estimates_follows_the_exact_laws(tmp_path):
+    """2 regimes × 3 generations = 6 comparisons at 4.8 standard errors."""
+    data = found(tmp_path, "kde-grid", bandwidth=0.5, generations=3, runs=200, n=20)
+    for regime in (Replace(), Accumulate()):
+        law = mixture.expected_variance(regime, 20, 3, 0.5)
+        assert z_score(data["variance_ratio"].sel(regime=str(regime)), law).max() < 4.8
 
 
 def test_a_size_is_fitted_once_and_judged_on_the_validation_part(tmp_path):

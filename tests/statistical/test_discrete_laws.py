@@ -43,11 +43,10 @@ def p_value(counts, outcomes):
     return stats.chi2.sf(((observed - expected) ** 2 / expected).sum(), len(expected) - 1)
 
 
-@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
 @pytest.mark.parametrize("regime", EVERY, ids=str)
-def test_every_outcome_of_four_samples_and_three_states(regime, sampler):
+def test_every_outcome_of_four_samples_and_three_states(regime):
     data = recurse(
-        Discrete(TRUTH, sampler=sampler),
+        Discrete(TRUTH),
         regime,
         n=4,
         generations=3,

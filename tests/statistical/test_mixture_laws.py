@@ -16,8 +16,8 @@ from lib.worlds.densities import GMM, KDE
 
 pytestmark = pytest.mark.statistical
 
-BOTH = [Replace(), ReplaceGrown(), Accumulate(), AccumulateSubsample(), FreshReal(0.3), RealOnly()]
-MOMENT_ONLY = [Keep(0.4), Keep(0.4, redraw=False), Mixture(0.4, 0.3, 0.3)]
+BOTH = [Replace(), ReplaceGrown(), Accumulate(), RealOnly()]
+MOMENT_ONLY = [AccumulateSubsample(), FreshReal(0.3), Keep(0.4), Keep(0.4, redraw=False), Mixture(0.4, 0.3, 0.3)]
 KERNEL_LAWS = {
     "second_moment": laws.expected_second_moment,
     "squared_mean_error": laws.expected_error,

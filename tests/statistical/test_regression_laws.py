@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from lib.recursion import recurse
-from lib.regimes import Accumulate, FreshReal, Mixture, RealOnly, Replace, ReplaceGrown
+from lib.regimes import Accumulate, FreshReal, RealOnly, Replace, ReplaceGrown
 from lib.theory import regression as laws
 from lib.worlds.regression import Regression
 from tests.statistical.test_gaussian_laws import z_scores
@@ -21,7 +21,7 @@ RUNS = 20_000
 SEED = 20240724
 D, N, T = 4, 30, 10
 WHOLE = [Replace(), ReplaceGrown(), Accumulate(), RealOnly(), RealOnly(grow=False)]
-FRESH = [*WHOLE, FreshReal(0.1), FreshReal(0.5), FreshReal(0.9), Mixture(0.7, 0, 0.3, fresh=True)]
+FRESH = [*WHOLE, FreshReal(0.1), FreshReal(0.5), FreshReal(0.9)]
 
 
 def check_risk(world, regimes, n, generations, design):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import scipy
 import xarray as xr
-from scipy import stats
 
 from lib import checkpoint, provenance, recursion
 from lib.checkpoint import folders
@@ -23,6 +22,7 @@ from lib.regimes import Accumulate, Replace
 from lib.worlds.discrete import Discrete
 from lib.worlds.gaussian import Gaussian
 from lib.worlds.images.vae import VAE
+from lib.worlds.regression import Regression
 from tests import kills
 from tests.conftest import ROOT
 from tests.kills import REGIMES
@@ -146,7 +146,7 @@ def test_filters_that_are_different_lambdas_never_share_a_checkpoint(tmp_path, n
 @pytest.mark.parametrize("other", [2.0, 3.0])
 def test_a_truth_is_known_by_its_content(tmp_path, other):
     def world(shift):
-        return Gaussian(2, truth=stats.multivariate_t([0.0, shift], np.eye(2), df=5), sampler="explicit")
+        return Regression(2, weights=np.array([0.0, shift]))
 
     recurse(world(2.0), Replace(), **SMALL, checkpoint=tmp_path)
     if other == 2.0:
@@ -154,7 +154,7 @@ def test_a_truth_is_known_by_its_content(tmp_path, other):
     else:
         with pytest.raises(Refused) as refused:
             recurse(world(other), Replace(), **SMALL, checkpoint=tmp_path)
-        assert refused.value.setting == "truth"
+        assert refused.value.setting == "weights"
 
 
 def test_data_that_were_replaced_are_refused(tmp_path):
@@ -238,36 +238,25 @@ def test_a_second_process_on_one_folder_is_refused_by_name(tmp_path):
     xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
-@pytest.mark.parametrize(("left", "held"), [("elsewhere-7", True), (f"{folders.HOST}-1", True), ("over", False)])
-def test_without_locks_a_file_says_who_has_the_folder(tmp_path, monkeypatch, left, held):
+def test_without_locks_nobody_is_kept_out(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "fcntl", None)
-    if left == "over":
-        ended = subprocess.Popen([sys.executable, "-c", ""])
-        ended.wait()
-        left = f"{folders.HOST}-{ended.pid}"
-    lease = tmp_path / f".lease-{left}"
-    lease.touch()
-    if held:
-        with pytest.raises(Refused) as refused:
-            recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-        assert str(lease) in refused.value.allowed and "delete that file" in refused.value.allowed
-        lease.unlink()
-    recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    assert not list(tmp_path.glob(".lease-*"))
+    with folders.alone(tmp_path) as locked:
+        assert not locked
+        whole = recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
+    xr.testing.assert_identical(recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path), whole)
 
 
-def test_only_what_ended_processes_have_left_is_cleared_away(tmp_path):
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_may_be_in_use_is_cleared_away_after_a_day(tmp_path, monkeypatch, locks):
+    if not locks:
+        monkeypatch.setattr(folders, "fcntl", None)
     recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    gone, live, far = (
-        tmp_path / "block-0000" / "first" / f".unfinished-{name}-x"
-        for name in (f"{folders.HOST}-{ended.pid}", f"{folders.HOST}-1", "elsewhere-7")
-    )
-    for path in (gone, live, far):
+    new, old = (tmp_path / "block-0000" / "first" / f".unfinished-{name}" for name in ("new", "old"))
+    for path in (new, old):
         path.mkdir()
+    os.utime(old, times=(0, 0))
     recurse(Gaussian(), Replace(), **SMALL, checkpoint=tmp_path)
-    assert not gone.exists() and live.exists() and far.exists()
+    assert not old.exists() and new.exists() != locks
 
 
 # Kills and a full disk
@@ -456,7 +445,7 @@ def test_whatever_a_number_hangs_on_is_part_of_the_key(store, changed, monkeypat
 
     assert computed() == computed(progress=False) == 1
     assert computed(seed=4) == 2 and computed(n=11) == 3 and computed(generations=5) == 4
-    assert computed(Gaussian(truth=stats.norm(0, 2))) == 5 and computed(Gaussian(truth=stats.norm(0, 3))) == 6
+    assert computed(Gaussian(temperature=2.0)) == 5 and computed(Gaussian(temperature=3.0)) == 6
     assert computed(regimes=(Accumulate(), Replace())) == 7 and computed(scores="trace_ratio") == 8
     assert computed(keep="mean") == 9 and computed(block=2) == 10 and computed(independent=True) == 11
     monkeypatch.setattr(provenance, "version", lambda package: "0.1" if package == "numpy" else None)

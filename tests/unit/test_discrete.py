@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from lib.pool import Counts, Part, Rows
+from lib.pool import Counts, Part
 from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
@@ -61,20 +61,18 @@ def test_the_probabilities_given_are_left_alone():
     assert probabilities.tolist() == [[0.5, 0.3, 0.2]]
 
 
-@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
-def test_a_fit_is_the_relative_frequency_of_all_parts(sampler):
-    world = Discrete(TRUTH, sampler=sampler)
-    parts = (Part(Counts(4, np.array([[3, 1, 0]])), 1.0), Part(Counts.of(Rows(np.array([[2, 2, 0, 1]])), 3), 0.0))
+def test_a_fit_is_the_relative_frequency_of_all_parts():
+    world = Discrete(TRUTH)
+    parts = (Part(Counts(4, np.array([[3, 1, 0]])), 1.0), Part(Counts(4, np.array([[1, 1, 2]])), 0.0))
     fit = world.fit(parts, None)
     assert fit.model.probabilities.tolist() == [[4 / 8, 2 / 8, 2 / 8]]
     assert (fit.steps, fit.examples) == (1, 8)
 
 
-@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
-def test_a_point_mass_stays_one(sampler):
-    world = Discrete(TRUTH, sampler=sampler)
+def test_a_point_mass_stays_one():
+    world = Discrete(TRUTH)
     model = DiscreteModel(7, np.array([[0, 7, 0]]))
-    assert world.reduce(world.sample(model, 50, None, np.random.default_rng(0))).values.tolist() == [[0, 50, 0]]
+    assert world.sample(model, 50, None, np.random.default_rng(0)).values.tolist() == [[0, 50, 0]]
 
 
 # Scores and truths
@@ -159,7 +157,6 @@ BAD = [
     (lambda: Discrete(None), ("truth", None)),
     (lambda: Discrete("uniform", 3, tail=0), ("tail", 0)),
     (lambda: Discrete("uniform", 3, tail=1.5), ("tail", 1.5)),
-    (lambda: Discrete("uniform", 3, sampler="fast"), ("sampler", "fast")),
 ]
 
 
@@ -177,11 +174,6 @@ REFUSED = [
     ({"n": 2**63}, ("n", 9223372036854775808)),
     ({"n": 2**62, "regimes": Accumulate()}, ("n",)),
     ({"n": 2**62, "regimes": ReplaceGrown()}, ("n",)),
-    ({"n": 10**9, "world": Discrete(TRUTH, sampler="explicit")}, ("n", 1000000000)),
-    (
-        {"n": 10**8, "regimes": ReplaceGrown(), "world": Discrete(TRUTH, sampler="explicit")},
-        ("n", 100_000_000),
-    ),
     ({"scores": "entropy"}, ("scores", "entropy")),
 ]
 
@@ -206,18 +198,16 @@ def test_ten_to_the_thirteen_samples_in_every_regime_that_draws_no_subset():
     assert (data["total_variation"] < 1e-5).all() and (data["total_variation"] > 0).all()
 
 
-@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
-def test_adding_a_run_or_a_generation_or_a_regime_changes_no_other_number(sampler):
-    world = Discrete("zipf", 12, sampler=sampler)
+def test_adding_a_run_or_a_generation_or_a_regime_changes_no_other_number():
+    world = Discrete("zipf", 12)
     few = recurse(world, EVERY, **SMALL, keep="probabilities")
     many = recurse(world, [*EVERY, Keep(0.2)], **SMALL | {"runs": 9, "generations": 6}, keep="probabilities")
     kept = many["probabilities"].isel(generation=slice(4), run=slice(5)).sel(regime=few["regime"])
     xr.testing.assert_equal(few["probabilities"], kept)
 
 
-@pytest.mark.parametrize("sampler", ["statistic", "explicit"])
-def test_a_continued_checkpoint_returns_the_same_numbers(sampler, tmp_path):
-    world = Discrete("zipf", 12, sampler=sampler)
+def test_a_continued_checkpoint_returns_the_same_numbers(tmp_path):
+    world = Discrete("zipf", 12)
     whole = recurse(world, EVERY, **SMALL, block=2)
     recurse(world, EVERY[:4], **SMALL | {"generations": 2}, block=2, checkpoint=tmp_path)
     for _ in range(2):

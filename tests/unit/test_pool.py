@@ -101,14 +101,12 @@ def test_the_first_runs_do_not_depend_on_how_many_there_are():
         assert (few == many[:2]).all()
 
 
-def counts(seed=0, runs=3, size=50, states=4):
-    return Counts.of(Rows(np.random.default_rng(seed).integers(states, size=(runs, size))), states)
+def counted(rows):
+    return Counts(rows.shape[1], np.array([np.bincount(run, minlength=4) for run in rows]))
 
 
-def test_counts_of_rows_count_each_run():
-    batch = Counts.of(Rows(np.array([[0, 2, 2, 2], [1, 1, 0, 2]])), 4)
-    assert batch.size == 4
-    assert batch.values.tolist() == [[1, 0, 3, 0], [1, 2, 1, 0]]
+def counts(seed=0, runs=3, size=50):
+    return counted(np.random.default_rng(seed).integers(4, size=(runs, size)))
 
 
 def test_merged_counts_are_the_counts_of_all_rows():
@@ -131,11 +129,11 @@ def test_taken_counts_are_a_part_of_the_whole(k):
 
 def test_counts_can_be_taken_from_counts_again_and_the_first_runs_stay():
     few = counts(runs=3).take(30, np.random.default_rng(4)).take(10, np.random.default_rng(5))
-    both = Rows(np.concatenate([np.random.default_rng(0).integers(4, size=(3, 50)), np.ones((2, 50), dtype=int)]))
-    many = Counts.of(both, 4).take(30, np.random.default_rng(4)).take(10, np.random.default_rng(5))
+    both = np.concatenate([np.random.default_rng(0).integers(4, size=(3, 50)), np.ones((2, 50), dtype=int)])
+    many = counted(both).take(30, np.random.default_rng(4)).take(10, np.random.default_rng(5))
     assert few.values.sum(axis=1).tolist() == [10] * 3
     assert (
-        Counts.of(both, 4).take(30, np.random.default_rng(4)).values[:3].tolist()
+        counted(both).take(30, np.random.default_rng(4)).values[:3].tolist()
         == counts().take(30, np.random.default_rng(4)).values.tolist()
     )
     assert many.values[3:].tolist() == [[0, 10, 0, 0]] * 2

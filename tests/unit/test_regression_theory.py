@@ -38,11 +38,8 @@ def test_regimes_that_are_others_have_their_laws():
             laws.expected_excess_risk(FreshReal(1), 30, 5, 4, design=design),
             laws.expected_excess_risk(RealOnly(grow=False), 30, 5, 4, design=design),
         )
-    fresh = laws.expected_excess_risk(FreshReal(0.3), 30, 5, 4, design="fresh")
-    assert_allclose(laws.expected_excess_risk(Mixture(0.7, 0, 0.3, fresh=True), 30, 5, 4, design="fresh"), fresh)
     replace = laws.expected_excess_risk(Replace(), 30, 5, 4, design="fresh")
     assert_allclose(laws.expected_excess_risk(FreshReal(0.0), 30, 5, 4, design="fresh"), replace)
-    assert_allclose(laws.expected_excess_risk(Mixture(1, 0, 0), 30, 5, 4, design="fresh"), replace)
 
 
 def test_growing_copies_of_a_fixed_design():

@@ -9,7 +9,7 @@ import torch
 from lib.errors import among, number, refuse, whole
 from lib.pool import Rows, merged
 from lib.streams import child
-from lib.world import Fit, Score, World
+from lib.world import Fit, Score, World, dealt
 from lib.worlds.images.data import Images, images
 from lib.worlds.images.networks import HALVINGS, decoded, initial, negative_elbo, optimiser
 from lib.worlds.images.scores import entropy, judge
@@ -26,7 +26,7 @@ class VAE(World):
 
     A decoder with sigmoid output m(z) in [0, 1], z ~ N(0, I), and a likelihood: Gaussian, x | z ~ N(m(z), s²) with a
     noise s² that is learned, or Bernoulli, x | z ∈ {0, 1} with probabilities m(z). Samples are draws from the model,
-    *including* the noise, and are not clipped to [0, 1]; m(z) alone has too little variance (`sampling="mean"`).
+    *including* the noise, and are not clipped to [0, 1].
 
     Grey levels are dequantised for the Gaussian likelihood: a real image comes with uniform noise of one level's width.
     Without it some pixels are constant and the likelihood has no upper bound; with it a density bounds the probability
@@ -48,27 +48,18 @@ class VAE(World):
     batch : examples per step and run, drawn uniformly with replacement, so that any set size will do.
     rate : initial learning rate of Adam; it falls linearly to 0.
     likelihood : "pixel", Gaussian with one s² for each pixel, or "bernoulli".
-    sampling : "model", draws from the model, or "mean", m(z) without the model's noise. Under the Gaussian likelihood
-        such images are dequantised as real ones are, or the fitted noise would have no lower bound.
+    sampling : "model", or "mean", m(z) alone, which has too little variance. Under the Gaussian likelihood such images
+        are dequantised as real ones are, or the fitted noise would have no lower bound.
     score_samples : samples per run that are scored.
     score_draws : draws of dequantisation and latent noise per test image in `test_nelbo`.
     shown : how many of the scored samples the extra `samples` returns.
     device : see `lib.worlds.weights.device_of`.
 
-    Defaults were chosen by the bound of `test_nelbo` on 200 images held out of the training part, with four runs fitted
-    to the other 1000. Smaller sets overfit sooner: for 120 images 200 steps reached 147 nats and 400 steps 180.
+    Defaults were chosen by the bound of `test_nelbo` on 200 images held out of the training part.
 
-    Scores
-    ------
-    - `test_nelbo`: negative evidence lower bound of the real test images, nats per image; an upper bound on
-      −ln P(discrete image), under the Bernoulli likelihood on that of its random binarisation
-    - `variance_ratio`: total variance of samples over that of the real training part
-    - `frechet_distance`: from the real test part in the embedding of a classifier, see
-      `lib.worlds.images.scores.Judge`; its unit is the total variance of real images there
-    - `class_entropy`, `class_minimum`: entropy (nats) and smallest of the class shares among samples, by the classifier
-
+    Scores, beside their labels: `test_nelbo` is an upper bound on −ln P(discrete image), under the Bernoulli likelihood
+    on that of its random binarisation; distance and classes are by a classifier, see `lib.worlds.images.scores.Judge`.
     Where samples are binary, so are the real images that they are compared with, and those the classifier has seen.
-
     Extras: `samples`, the first `shown` of the scored ones, and `class_shares`.
     """
 
@@ -141,16 +132,13 @@ class VAE(World):
             demand.check_real(len(self._images.train), f"training images of {self.data}")
 
     def real(self, runs, size, rng, used):
-        """Each run gets the training part in an order of its own and takes the next `size` images from it, dequantised.
+        """Images of the training part, dequantised.
 
         With n near the size of the training part runs have nearly the same real data, and the spread over runs is that
         of training and sampling.
         """
-        train = self._images.train
-        if used + size > len(train):
-            refuse("n", size, f"needs {used + size} real rows, has {len(train)} training images of {self.data}")
-        chosen = np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])
-        return Rows(self._dequantised(train[chosen], child(rng, 1 + used).spawn(runs)))
+        rows = dealt(self._images.train, f"training images of {self.data}", runs, size, rng, used)
+        return Rows(self._dequantised(rows, child(rng, 1 + used).spawn(runs)))
 
     def _dequantised(self, values: np.ndarray, streams: list[np.random.Generator]) -> np.ndarray:
         """Images with leading run axis, each grey level spread over an interval as wide as the step between levels;
@@ -188,7 +176,6 @@ class VAE(World):
         return Fit(Stacked.of(weights), steps, steps * self.batch)
 
     def initial(self, streams: list[np.random.Generator], pixels: int) -> dict[str, np.ndarray]:
-        """Weights to start from, see `lib.worlds.images.networks.initial`."""
         channels = self.channels if self.network == "convolutional" else 0
         sizes = {"pixels": pixels, "latent": self.latent, "hidden": self.hidden, "channels": channels}
         return initial(streams, **sizes, noisy=self.likelihood == "pixel")

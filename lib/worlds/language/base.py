@@ -7,8 +7,7 @@ import numpy as np
 
 from lib.errors import flag, refuse, whole
 from lib.pool import Rows
-from lib.streams import child
-from lib.world import Score, World
+from lib.world import Score, World, dealt
 from lib.worlds.language import scores as judged
 from lib.worlds.language.corpus import Corpus, corpus
 from lib.worlds.language.tokenizer import AUTO
@@ -38,18 +37,12 @@ class Language(World):
         part.
     shown : how many of them the extra `samples` returns.
 
-    Scores
-    ------
-    - `test_perplexity`: exp of the mean −ln P of the predicted tokens of the real test part
-    - `bits_per_byte`: the same in bits for each byte of text, by which tokenizers compare
-    - `next_entropy`: mean entropy of the next token's distribution on the real test part, nats
-    - `generated_perplexity`: exp of the mean −ln P of the predicted tokens of the written blocks *under the model of
-      generation 1* of
-        the same run: what the histograms of Shumailov et al. (2024, Fig. 1b and c) show
-    - `distinct_2`, `repetition_rate`, `vocabulary_coverage`, `zipf_exponent`: of the written blocks, see
-      `lib.worlds.language.scores`
-
-    Extras: `generated_perplexities` of each written block, and `samples`, the tokens of the first `shown`.
+    Scores, beside their labels: a perplexity is exp of the mean −ln P of predicted tokens; `bits_per_byte` is the same
+    for each byte of text, by which tokenizers compare; `generated_perplexity` is that of the written blocks *under the
+    model of generation 1* of the same run, what the histograms of Shumailov et al. (2024, Fig. 1b and c) show;
+    `distinct_2`, `repetition_rate`, `vocabulary_coverage` and `zipf_exponent` are of the written blocks, see
+    `lib.worlds.language.scores`. Extras: `generated_perplexities` of each written block, and `samples`, the tokens of
+    the first `shown`.
     """
 
     data: str = "wikipedia-sample"
@@ -119,13 +112,7 @@ class Language(World):
         return self.deterministic, getattr(self, self.deterministic)
 
     def real(self, runs, size, rng, used):
-        """Each run gets the blocks of the training part in an order of its own and takes the next `size` from it."""
-        blocks = self.available
-        if used + size > len(blocks):
-            refuse("n", size, f"needs {used + size} real rows, has {len(blocks)} training blocks of {self.data}")
-        return Rows(
-            np.stack([blocks[r.permutation(len(blocks))[used : used + size]] for r in child(rng, 0).spawn(runs)])
-        )
+        return Rows(dealt(self.available, f"training blocks of {self.data}", runs, size, rng, used))
 
     def inputs(self, source, size, rng):
         """Blocks to continue: those of `source` in their order, from the beginning again if more are asked for."""

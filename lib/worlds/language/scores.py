@@ -31,11 +31,10 @@ def repetition_rate(tokens: np.ndarray, order: int = 4) -> np.ndarray:
 
 
 def vocabulary_coverage(tokens: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Share of the reference's tokens that occur in a run at all: the share of the words of the real text that is still
-    in use.
+    """Share of the tokens of the real text that occur in a run at all.
 
-    `reference` has shape (vocabulary,): how often each token occurs in the real text; those that never do are not asked
-    for. Any finite text misses rare words: compare equal amounts, and with real text of that amount.
+    `reference` has shape (vocabulary,): how often each token occurs in the real text. Any finite text misses rare
+    words: compare equal amounts, and with real text of that amount.
     """
     wanted = np.asarray(reference) > 0
     if not wanted.any():
@@ -60,10 +59,8 @@ def zipf_exponent(frequencies: np.ndarray, least: int = 5) -> np.ndarray:
     least (Clauset, Shalizi and Newman 2009, "Power-law distributions in empirical data", Section 3.1). No word is
     ranked, so no bias comes from ranking by the same counts. s is near 1 for real text; a steeper fall makes it
     larger, and 0 means that every word occurs `least` times. Words that occur less often are left out, since whether a
-    rare word occurs once, twice or never is chance and no property of its law.
-
-    The standard error of a is 1 / √(words · variance of ln f under the law), and that of s is s² times it. A run
-    without a word that occurs so often has no exponent: nan.
+    rare word occurs once, twice or never is chance and no property of its law. A run without a word that occurs so
+    often has no exponent: nan.
     """
     least = whole("least", least, 1)
     used = frequencies >= least

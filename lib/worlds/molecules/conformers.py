@@ -8,8 +8,7 @@ import torch
 
 from lib.errors import number, refuse, whole
 from lib.pool import Rows, merged
-from lib.streams import child
-from lib.world import Fit, Score, World
+from lib.world import Fit, Score, World, dealt
 from lib.worlds.molecules import scores as judged
 from lib.worlds.molecules import truth
 from lib.worlds.molecules.diffusion import FIXED, MEAN_LEVEL, SD_LEVEL, denoised, denoising_errors, followed, initial
@@ -54,21 +53,11 @@ class Conformers(World):
     shown : how many of the scored samples the extra `conformers` returns.
     device : see `lib.worlds.weights.device_of`.
 
-    Scores
-    ------
-    - `denoising_error`: mean squared error of the denoiser on real test conformers, per coordinate, in units of what
-      training aims at (1 is a network that does nothing), averaged over eight noise levels; not 0 at best, because
-      noise hides the truth
-    - `torsion_distance`: circular 1-Wasserstein distance of torsion angles from the truth, degrees, mean over rotatable
-      bonds
-    - `coverage_recall`, `matching_recall`, `coverage_precision`, `matching_precision`: see
-      `lib.worlds.molecules.scores.coverage_and_matching`; matching in Å, within the threshold of
-      `lib.worlds.molecules.scores.threshold`
-    - `energy_excess`: median MMFF94 energy of samples, hydrogens relaxed, minus that of true conformers, kcal/mol
-    - `valid_share`: share of samples with valid geometry, see `lib.worlds.molecules.scores.bounds`
-
-    Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol above the median of the truth)
-    and `conformers` (Å).
+    Scores, beside their labels: `denoising_error` is a mean square per coordinate, in units of what training aims at (1
+    is a network that does nothing), over eight noise levels; not 0 at best, because noise hides the truth. What the
+    others are, `lib.worlds.molecules.scores` says: `torsion_distance`, `coverage_and_matching` within its `threshold`,
+    `Hydrogens` and `bounds`. Extras: `torsion_shares` (a histogram for each torsion), `energy_quantiles` (kcal/mol
+    above the median of the truth) and `conformers` (Å).
     """
 
     molecule: str = "butane"
@@ -134,14 +123,8 @@ class Conformers(World):
         _ = self._truth
 
     def real(self, runs, size, rng, used):
-        """Each run gets the corpus in an order of its own and takes the next `size` conformers from it.
-
-        Runs share the corpus; it should be several times what a run uses.
-        """
-        train = self._truth.train
-        if used + size > len(train):
-            refuse("n", size, f"needs {used + size} real rows, has {len(train)} conformers of {self.molecule}")
-        return Rows(train[np.stack([r.permutation(len(train))[used : used + size] for r in child(rng, 0).spawn(runs)])])
+        """Runs share the corpus; it should be several times what a run uses."""
+        return Rows(dealt(self._truth.train, f"conformers of {self.molecule}", runs, size, rng, used))
 
     def fit(self, train, rng):
         rows = merged(train).values
