@@ -231,8 +231,9 @@ class Record:
         commit = f"commit {about['commit'][:10]}" if about["commit"] else "outside a repository"
         changed = " with changes" if about["changed"] else ""
         runs = f"{about['runs']} runs" if about["runs"] > 1 else "one run"
+        ran = about.get("ran", "a notebook")
         took = f"{spent(about['seconds'])} in all, on {about['device']}"
-        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of a notebook, {took}."
+        return f"Recorded on {about['date'][:10]}, {commit}{changed}: {runs} of {ran}, {took}."
 
 
 def spent(seconds: float) -> str:

@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +35,7 @@ class Chapter:
     number: int
     parameters: dict[str, Any]
     defaults: dict[str, Any]
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=checkpoint.clock)
     results: dict[str, xr.Dataset] = field(default_factory=dict)
     answers: list[dict] = field(default_factory=list)
 
@@ -67,7 +66,7 @@ class Chapter:
         say(f"<details>\n<summary>{summary}</summary>\n\n{claims.table(findings)}\n\n</details>")
         folder = os.environ.get("LIB_RESULTS")
         if folder and self.parameters == self.defaults:
-            seconds = time.perf_counter() - self.started
+            seconds = checkpoint.clock() - self.started
             records.leave(self.number, self.parameters, computed, findings, self.answers, seconds, folder)
 
 

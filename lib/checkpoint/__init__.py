@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -78,6 +79,14 @@ def through(compute: Callable[[Checkpoint | None], xr.Dataset], folder: str | Pa
     return remembered(basis, kept) if folder is None else kept()
 
 
+_spared = 0.0
+
+
+def clock() -> float:
+    """Seconds, as a process counts them that finds nothing in the store."""
+    return time.perf_counter() + _spared
+
+
 def remembered(key: Any, compute: Callable[[], Any]) -> Any:
     """`compute()`, or what the folder that LIB_STORE names holds of it, if there is one and `key` can be read.
 
@@ -92,15 +101,19 @@ def remembered(key: Any, compute: Callable[[], Any]) -> Any:
     except ValueError:
         return compute()
     place = Path(folder).expanduser() / name
+    global _spared
     try:
         if place.exists():
-            return folders.kept(place)
+            found = folders.kept(place)
+            _spared += found["seconds"]
+            return found["value"]
     except (OSError, ValueError, KeyError):
         folders.discard(place)  # damaged, or taken away by another process just now
+    began = clock()
     value = compute()
     with contextlib.suppress(OSError, ValueError):  # a full disk, a value of another kind, another process was first
         folders.clean(place.parent)
-        folders.keep(place, value)
+        folders.keep(place, {"value": value, "seconds": clock() - began})
     return value
 
 

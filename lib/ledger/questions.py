@@ -99,6 +99,8 @@ def _worse(course):
 
 def _unbounded(course):
     word, said, interval = rise_goes_on(course, course.sign)
+    if word == YES and _worse(course).word != YES:
+        word = UNDECIDED  # a rise that has not yet come back to where it began
     return Answer(word, said, course.score, "runs", interval)
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -485,7 +486,24 @@ def test_processes_that_compute_the_same_at_once_leave_one_whole_result(store):
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     (entry,) = entries(store)
-    assert folders.kept(store / entry).identical(whole)
+    assert folders.kept(store / entry)["value"].identical(whole)
+
+
+def test_time_that_the_store_has_spared_is_counted(store):
+    """What is found again counts as the seconds that it took; what is found in it again, once."""
+
+    def inner():
+        time.sleep(0.2)
+        return 1
+
+    def outer():
+        return checkpoint.remembered((inner,), inner) + 1
+
+    for _ in range(3):
+        began, told = time.perf_counter(), checkpoint.clock()
+        assert checkpoint.remembered((outer,), outer) == 2
+        took, said = time.perf_counter() - began, checkpoint.clock() - told
+        assert 0.2 <= said and said - max(took, 0.2) < 0.15
 
 
 def test_other_values_are_remembered_by_function_and_arguments(store):
