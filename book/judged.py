@@ -180,7 +180,7 @@ def _row(claim, found, settings, title):
     listed = "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in lines.items())
     code = highlight(textwrap.dedent(inspect.getsource(claim.judge)), PythonLexer(), HtmlFormatter(nowrap=True))
     return (
-        f'<tr id="{claim.id}" data-source="{html.escape(claim.source.split(",")[0])}" data-word="{found["word"]}">'
+        f'<tr id="{claim.id}" data-source="{html.escape(re.split("[,;]", claim.source)[0])}" data-word="{found["word"]}">'
         f'<td data-label="Chapter">{claim.chapter}</td>'
         f"<td><details><summary>{_text(claim.statement)}</summary><dl>{listed}</dl>"
         f'<div class="highlight"><pre tabindex="0">{code}</pre></div></details></td>'
