@@ -179,8 +179,9 @@ def _row(claim, found, settings, title):
     lines["Id"] = f"<code>{claim.id}</code>"
     listed = "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in lines.items())
     code = highlight(textwrap.dedent(inspect.getsource(claim.judge)), PythonLexer(), HtmlFormatter(nowrap=True))
+    who = html.escape(re.split("[,;]", claim.source)[0])
     return (
-        f'<tr id="{claim.id}" data-source="{html.escape(re.split("[,;]", claim.source)[0])}" data-word="{found["word"]}">'
+        f'<tr id="{claim.id}" data-source="{who}" data-word="{found["word"]}">'
         f'<td data-label="Chapter">{claim.chapter}</td>'
         f"<td><details><summary>{_text(claim.statement)}</summary><dl>{listed}</dl>"
         f'<div class="highlight"><pre tabindex="0">{code}</pre></div></details></td>'
