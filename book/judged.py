@@ -192,10 +192,9 @@ def _row(claim, found, settings, title):
 
 
 def _text(said):
-    """A text of the ledger as HTML: its code and formulas marked."""
+    """A text of the ledger as HTML, its code marked; it holds no formulas."""
     said = html.escape(said, quote=False)
-    said = re.sub(r"`([^`]+)`", r"<code>\1</code>", said)
-    return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', said)
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", said)
 
 
 def _filled(text, parts, page):

@@ -89,7 +89,7 @@ def test_a_grid_that_grows_does_only_what_is_missing_and_a_report_tells(done, tm
     for told in (
         "6 of 8 finished, 2 failed",
         "x = [1, 2, 3, 4]",
-        "not supported: 4, supported: 2",
+        "fails: 4, holds: 2",
         "an effect of 3 [2.5, 3.5]",
         "cell 2: AssertionError",
     ):

@@ -186,7 +186,9 @@ def test_the_ledger_is_filtered_sorted_and_unfolded_by_keyboard(visit):
 
 def test_a_link_to_a_claim_opens_it(visit):
     name = soup("book/ledger.html").select("#ledger tbody tr")[20]["id"]
-    page = visit(f"book/ledger.html#{name}", 390).page
+    page = visit("book/ledger.html", 390).page
+    page.evaluate(f"location.hash = '{name}'")
+    page.locator(f"#{name} pre").wait_for()
     assert page.locator(f"#{name} pre").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

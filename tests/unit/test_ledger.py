@@ -25,6 +25,7 @@ def test_a_claim_says_what_it_stands_on(claim, found):
     for said in (claim.statement, claim.turns):
         assert said.endswith(".") and len(said.split()) > 3
     assert claim.source.strip() and claim.quote.strip() and found["said"].strip()
+    assert "$" not in claim.quote + claim.says + claim.statement  # the ledger's page has no mathematics
     assert "the reply" not in " ".join((claim.statement, claim.source, claim.quote, claim.turns, claim.says)).lower()
 
 

@@ -33,10 +33,10 @@ FAR = 2**15  # generations to which laws are followed for what they tend to
 @claim(
     "dohmatob-strong",
     "Dohmatob et al. 2025",
-    "$p_2^2c^2$, “as little as 1%”",
+    "p₂²c², “as little as 1%”",
     reach=LAW,
-    says="on {rows:.0e} rows the excess risk at a share of {share:.0%} is {found:.3g} in units of $c^2$, and the "
-    "floor {floor:.3g}; without a bias {share_plain:.0%} of such rows leave {plain:.1g} and no floor",
+    says="on {rows:.0e} rows the excess risk at a share of {share:.0%} is {found:.3g} in units of c², and the floor "
+    "{floor:.3g}; without a bias {share_plain:.0%} of such rows leave {plain:.1g} and no floor",
     control=altered(
         "the excess risk without its floor", "strong", lambda d: d.assign(excess_risk=d["excess_risk"] / d["n"])
     ),
@@ -99,9 +99,9 @@ def _functional(results):
     "this book, on thread, 10/N",
     "“no model collapse” is said of experiments; that it holds for biased models too is nobody's claim",
     reach=LAW,
-    says="by law $t^{{-(1-h)}}$ of a quantity is left if each generation leaves a factor $h$: after {t} fits "
-    "{variance:.2f} of a variance at a temperature of {degree:.2g} (law {law:.2f}) and {kept:.2f} of a ridge "
-    "coefficient, and a bias of labels has grown to {bias:.1f} times itself; at $h=0.98$ {weak:.2f} would be left",
+    says="by law t^(h−1) of a quantity is left if each generation leaves a factor h: after {t} fits {variance:.2f} "
+    "of a variance at a temperature of {degree:.2g} (law {law:.2f}) and {kept:.2f} of a ridge coefficient, and a "
+    "bias of labels has grown to {bias:.1f} times itself; at h = 0.98 {weak:.2f} would be left",
     control=still("Accumulate"),
 )
 def _recurring(results):
@@ -198,7 +198,7 @@ def _smooth(results):
     condition="the variance is estimated with the divisor n, which they use",
     says="with the divisor n the variance levels off, {mle:.2f} at generation {t} (law {law:.2f}) and {far:.2f} in "
     "the limit, with n = {n}; with n − 1 it stands at {unbiased:.2f} (law {grown:.2f}) and grows without bound, as "
-    "slowly as $t^{{1/n}}$",
+    "slowly as t^(1/n)",
     control=altered(
         "the estimators exchanged", "subsample", lambda d: d.assign_coords(estimator=d["estimator"][::-1].values)
     ),
