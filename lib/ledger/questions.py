@@ -132,7 +132,9 @@ def _variety(course):
     if left.high < log(LEFT):
         return Answer(YES, said, course.score, "runs", left)
     word, more, interval = rise_goes_on(course, sign=-1.0)
-    return Answer(word, f"{said}; its logarithm falls by {more}" if interval else said, course.score, "runs", interval)
+    if interval and word != NO:
+        said = f"{said}; its logarithm falls by {more}"
+    return Answer(word, said, course.score, "runs", interval)
 
 
 def _faded(course):
