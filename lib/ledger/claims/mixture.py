@@ -140,7 +140,8 @@ def _kernels_replaced(results):
     control=swapped("RealOnly", "Accumulate"),
 )
 def _kernels_accumulated(results):
-    """If data accumulate, kernel density estimates do not diverge, at any bandwidth.
+    """If data accumulate, kernel density estimates do not diverge: neither at the fixed bandwidths that they tried nor
+    at those that follow a rule.
 
     For plain *holds*, a law of the spread with a bound at a fixed bandwidth; for *fails*, none with a bandwidth that
     shrinks.

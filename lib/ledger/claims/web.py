@@ -28,8 +28,8 @@ def _exact(data, regime):
 
 @claim(
     "thread-growth-web",
-    "thread, 3/N and 8/N",
-    "1.4T, 2T, 15T tokens; “uses fixed dataset size (again, not what is done in practice)”",
+    "this book, after thread, 3/N and 8/N",
+    "the thread says that sizes grow in practice and are fixed in the experiments, not what follows from it",
     reach=LAW,
     says="with old data discarded, the error of a mean at fit {known}, the last whose size is published, is "
     "{grown:.2f} first-fit errors where sets grow and {equal:.2f} where they do not; at fit {late}, with the growth "
