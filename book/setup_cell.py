@@ -47,7 +47,7 @@ def badge_source(config, name):
     repository = config["repository"]
     address = urlsplit(repository["url"])
     if is_reserved(config):
-        text = "*On Colab: this book has no public address yet; once it has, a link here opens this chapter on a GPU.*"
+        text = ""  # *Run it bigger* says once how to open a chapter there
     elif address.hostname == "github.com":
         path = (
             f"github{address.path.rstrip('/').removesuffix('.git')}/blob/{repository['branch']}/notebooks/{name}.ipynb"

@@ -100,9 +100,10 @@ def say(text: str) -> None:
 
 
 def recorded(name: str) -> records.Record | None:
-    """The recorded sweep of that name, or None, after saying what, where and when it was or that there is none."""
+    """The recorded sweep of that name, after saying what, where and when it was; None if there is none."""
     found = records.record(name)
-    say(records.not_recorded(name) if found is None else f"*{found.line}*")
+    if found is not None:
+        say(f"*{found.line}*")
     return found
 
 

@@ -33,7 +33,8 @@ FADED = 0.1  # rare things, or the diversity of what is produced, go if a score 
 
 
 # By score and regime, in the score's unit: its exact law at t = 1 … T, as `theory.limit` needs it, or its limit alone,
-# or with that what is to be said of it, such as how soon it is reached. NaN: it has a bound, and no more is known.
+# or with that what is to be said of it, such as how soon it is reached. NaN: the score is bounded by its
+# nature, so that the second question is not asked of it.
 Laws = Mapping[str, Mapping[str, np.ndarray | float | tuple[float, str]]]
 
 
@@ -71,7 +72,10 @@ class Question:
         for score in sorted(scores, key=lambda score: regime not in laws.get(score, {})):
             course, law = Course(data, regime, score), laws.get(score, {}).get(regime)
             limit, *said = law if isinstance(law, tuple) else (law,)
-            if law is not None and (self.id == "unbounded" or np.ndim(limit) or not isnan(limit)):
+            if law is not None and np.ndim(limit) == 0 and isnan(limit):
+                if self.id == "unbounded":
+                    continue
+            elif law is not None:
                 first = course.mean[0] if np.ndim(limit) == 0 else limit[0]
                 answer = self.by_law(course, first, float(limit) if np.ndim(limit) == 0 else theory.limit(limit))
                 return replace(answer, said=said[0]) if said else answer

@@ -94,8 +94,7 @@ def _distance_diverges(results):
     control=swapped("Accumulate"),
 )
 def _accumulate_keeps(results):
-    """If new samples are added to the old ones in the setting of Theorem 3.1, the collapse of the variance is avoided,
-    however long the loop.
+    """If new samples are added to the old ones in the setting of Theorem 3.1, the collapse of the variance is avoided.
 
     A variance off its law, or a law that leaves less than a tenth of it.
     """
@@ -115,16 +114,18 @@ def _accumulate_keeps(results):
     "thread, 7/N and 8/N; Gerstgrasser et al. 2024",
     "“all prior data is thrown away”; their control: replaced sets as large as accumulated ones",
     reach=LAW,
-    says="fits to a part of constant size of everything tend to {kept:.2f} first-fit errors, while a set of newest "
-    "samples that grows as the accumulated one has an error without bound; at generation {t} the two stand at "
-    "{kept_now:.2f} and {grown_now:.2f}, so that growth helps for a while",
+    condition="the variance is estimated with the divisor n, and not as in Theorem 3.1",
+    says="with the divisor n, fits to a part of constant size of everything tend to {kept:.2f} first-fit errors, "
+    "while a set of newest samples that grows by equal batches has an error without bound; at generation {t} the two "
+    "stand at {kept_now:.2f} and {grown_now:.2f}. With n − 1 the kept part has no bound either, and grows as slowly "
+    "as t^(1/n)",
     control=swapped("AccumulateSubsample", "ReplaceGrown"),
 )
 def _cause(results):
-    """What makes a Gaussian's error grow is that old data are thrown away: by maximum likelihood, a part of constant
-    size of all data is enough to bound it, and a larger set of the newest is not.
+    """What makes a Gaussian's error grow is that old data are thrown away: a part of constant size of all data is
+    enough to bound it, and a larger set of the newest, grown by equal batches, is not.
 
-    Either error off its law, a bound for the grown set, or none for the kept part.
+    Either error off its law, or a bound for the grown set; for plain *holds*, one for the kept part with n − 1 too.
     """
     data = results["regimes"]
     n, t = _size(data)
@@ -134,7 +135,8 @@ def _cause(results):
     agree = every(*(on_law(found[k], n * theory.expected_error(r, n, t)[-1]) for k, r in regimes.items()))
     numbers = {"t": t, "kept": tends["kept"], "kept_now": found["kept"].estimate, "grown_now": found["grown"].estimate}
     holds = tends["kept"] < np.inf and tends["grown"] == np.inf
-    return Finding((word(holds) if agree else UNDECIDED), numbers)
+    unbiased = _tends(AccumulateSubsample(), n, "unbiased") < np.inf
+    return Finding(word(holds and unbiased, holds) if agree else UNDECIDED, numbers)
 
 
 @claim(
@@ -147,7 +149,7 @@ def _cause(results):
     control=swapped("Accumulate"),
 )
 def _no_collapse(results):
-    """If data accumulate, a Gaussian does not collapse, however long the loop.
+    """If data accumulate, a Gaussian does not collapse.
 
     A law without bound for its error, or one by which its variance goes; for plain *holds*, no rise of the error.
     """
@@ -181,8 +183,8 @@ def _pathway(results):
     "Kazdan et al. 2025",
     "Accumulate-Subsample lies between the two",
     reach=LAW,
-    says="{above:.2g} first-fit errors above Accumulate and {below:.3g} below Replace at generation {t}; in the limit "
-    "{kept:.2f}, {part:.2f} and {replaced:.3g} by maximum likelihood",
+    says="{above:.2g} first-fit errors above Accumulate and {below:.3g} below Replace at generation {t}; in the "
+    "limit {kept:.2f}, {part:.2f} and {replaced:.3g} by maximum likelihood",
     control=swapped("AccumulateSubsample"),
 )
 def _between(results):

@@ -4,7 +4,6 @@ A claim about practice is not for simulation: a simulation can say what follows 
 """
 
 from lib.ledger import LAW, OUTSIDE, SMALLER, THEIRS, Finding, claim, questions, word
-from lib.ledger.claims.definitions import in_no_world
 from lib.ledger.predicates import answered, each_world, every, swapped
 
 GAUSSIAN = "a Gaussian, unbiased fits"  # the world of Theorem 3.1
@@ -12,20 +11,27 @@ GAUSSIAN = "a Gaussian, unbiased fits"  # the world of Theorem 3.1
 
 @claim(
     "thread-induced",
-    "thread, 1/N",
-    "it “appears when researchers intentionally induce it in ways that don't match what is done in practice”",
+    "this book, on thread, 1/N",
+    "collapse “appears when researchers intentionally induce it”; where it cannot appear the thread does not say",
     reach=LAW,
-    condition="nothing errs but the finite sample; what practice is, no simulation says",
-    says="of {worlds} worlds a model collapses although all data are kept in: {yes}; undecided: {undecided}; it does "
-    "not in {no} of the {plain} in which only the sample errs, in {law} of them by exact laws",
+    says="{no} of the {plain} worlds in which only the sample errs do not collapse if all data are kept, {law} of "
+    "them by exact laws. Of the other {others}, where models are biased or built to fail as well, these do: {yes}; "
+    "undecided: {undecided}",
     control=swapped("Accumulate"),
 )
 def _induced(results):
-    """Models collapse only where experiments throw old data away.
+    """Where nothing errs but the finite sample, models collapse only where old data are thrown away.
 
-    For plain *holds*, no world that collapses under Accumulate; for *fails*, one in which only the finite sample errs.
+    One such world that collapses although all data are kept.
     """
-    return in_no_world(results, *questions.COLLAPSE)
+    data, found = results["answers"], each_world(results, "Accumulate")
+    plain = [w for w in found if str(data["errs"].sel(world=w).item()) == questions.SAMPLE]
+    named = {a: "; ".join(w for w in found if found[w] is a and w not in plain) or "none" for a in (True, None)}
+    by = data["by"].sel(regime="Accumulate", question=list(questions.COLLAPSE))
+    kept = [w for w in plain if found[w] is False]
+    numbers = {"no": len(kept), "plain": len(plain), "others": len(found) - len(plain), "yes": named[True]}
+    numbers |= {"undecided": named[None], "law": sum("runs" not in by.sel(world=w).values for w in kept)}
+    return Finding(word(every(*(None if found[w] is None else not found[w] for w in plain))), numbers)
 
 
 @claim(
@@ -33,22 +39,22 @@ def _induced(results):
     "Shumailov et al. 2024, abstract",
     "its “ubiquity among all learned generative models”",
     reach=SMALLER,
-    condition="old data are thrown away and any rise of the error counts",
-    says="where old data are thrown away {decayed} of {worlds} worlds get worse, lose variety or lose rare things, and "
-    "{collapsed} by more than a rise; where all are kept {kept} do",
-    control=swapped("RealOnly"),
+    says="where old data are thrown away {decayed} of {worlds} worlds get worse, lose variety or lose rare things. "
+    "By more than a rise {collapsed} do; undecided: {undecided}; not: {no}. Where all are kept {kept} do",
+    control=answered("yes", "Replace"),
 )
 def _ubiquity(results):
-    """Every learned generative model that is trained on what models have generated collapses.
+    """Where old data are thrown away, every learned generative model collapses: it gets worse without bound, or loses
+    variety or rare things.
 
-    One world in which none of the four questions is answered yes under Replace; for plain *holds*, a yes to more than
-    the first of them in every world, under Replace and under Accumulate.
+    A yes to one of these questions in every world; for *fails*, a model of the paper's kind and size without one.
     """
     decayed = each_world(results, "Replace", "worse", *questions.COLLAPSE)
     replaced, kept = (each_world(results, r) for r in ("Replace", "Accumulate"))
     found = {"decayed": decayed, "collapsed": replaced, "kept": kept}
     numbers = {name: sum(a is True for a in of.values()) for name, of in found.items()} | {"worlds": len(decayed)}
-    return Finding(word(every(*replaced.values(), *kept.values()), every(*decayed.values())), numbers)
+    named = {a: "; ".join(w for w in replaced if replaced[w] is a) or "none" for a in (None, False)}
+    return Finding(word(every(*replaced.values())), numbers | {"undecided": named[None], "no": named[False]})
 
 
 @claim(
@@ -56,7 +62,7 @@ def _ubiquity(results):
     "Shumailov et al. 2024, introduction",
     "“this process is inevitable, even for cases with almost ideal conditions”",
     reach=LAW,
-    condition="old data are thrown away",
+    condition="old data are thrown away, which is the paper's own premise",
     says="Replace: {replaced}. Accumulate: {kept}",
     control=answered("yes"),
 )

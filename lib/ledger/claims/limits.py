@@ -225,7 +225,7 @@ def _plateau(results):
     "Shumailov et al. 2024, abstract",
     "“irreversible defects”",
     reach=LAW,
-    condition="no new real data come in",
+    condition="old data are thrown away and no new real data come in",
     says="the share of running words that a model cannot write goes from {first:.3f} to {replaced:.3f} in {t} fits "
     "under Replace, and no word comes back; where a fifth of the new data is real and all is kept, it falls to "
     "{fresh:.3f}",

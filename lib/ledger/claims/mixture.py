@@ -40,9 +40,9 @@ def _rise(data, regime, level=0.99):
     "Shumailov et al. 2024, abstract",
     "“tails of the original content distribution disappear”",
     reach=LAW,
-    says="the rare mode has less than half of its weight left in {faded:.0%} of the runs after {t} generations (exact "
-    "for counts of its weight: {law:.0%}), and by the same law in {later:.0%} after 200; in the limit it is gone in "
-    "{end:.0%}. Under Accumulate {kept:.0%}",
+    says="the rare mode has less than half of its weight left in {faded:.0%} of the runs after {t} generations "
+    "(exact for counts of its weight: {law:.0%}), and by the same law in {later:.0%} after 200; in the limit it is "
+    "gone in {end:.0%}. Under Accumulate {kept:.0%}",
     control=swapped("Accumulate"),
 )
 def _rare_mode(results):
@@ -66,9 +66,9 @@ def _rare_mode(results):
     "Shumailov et al. 2024, sources of error",
     "“can only occur at the first generation”, without the other errors",
     reach=ANALOGUE,
-    says="on the moons {poor} component costs {cost:.2g} nats against {best} at the first fit, and {later:.1g} more in "
-    "{t} accumulated generations; under Replace the loss rises by {lost_poor:.2g} with {poor} and by {lost_most:.2g} "
-    "with {most}",
+    says="on the moons {poor} component costs {cost:.2g} nats against {best} at the first fit, and {later:.1g} more "
+    "in {t} accumulated generations; under Replace the loss rises by {lost_poor:.2g} with {poor} and by "
+    "{lost_most:.2g} with {most}",
     control=swapped("Accumulate"),
 )
 def _expressivity(results):
@@ -91,7 +91,7 @@ def _expressivity(results):
 
 @claim(
     "thread-no-collapse-mixture",
-    "thread, 10/N",
+    "this book, going on from thread, 10/N",
     "“no model collapse”",
     reach=ANALOGUE,
     condition=BOUNDED,
@@ -135,8 +135,9 @@ def _kernels_replaced(results):
     reach=LAW,
     condition="the bandwidth shrinks as the pool grows",
     says="the spread of the accumulated pool tends to {rule:.2f} of the truth's by its law if the bandwidth follows "
-    "Scott's rule, and at a fixed one grows like ln t ({found:.2f} at fit {t}, exact: {law:.2f}); of {fixed} settings "
-    "with a fixed one the loss goes on rising in {rising} within {t} fits, of {rules} with a rule in {rising_rules}",
+    "Scott's rule, and at a fixed one grows like ln t ({found:.2f} at fit {t}, exact: {law:.2f}); of {fixed} "
+    "settings with a fixed one the loss goes on rising in {rising} within {t} fits, of {rules} with a rule in "
+    "{rising_rules}",
     control=swapped("RealOnly", "Accumulate"),
 )
 def _kernels_accumulated(results):

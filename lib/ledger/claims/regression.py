@@ -128,7 +128,7 @@ def _mitigated(results):
     control=swapped("Accumulate"),
 )
 def _no_collapse(results):
-    """If labels accumulate, least squares does not collapse, however long the loop.
+    """If labels accumulate, least squares does not collapse.
 
     A law without bound for its error; for plain *holds*, no rise of the error.
     """
@@ -140,9 +140,9 @@ def _no_collapse(results):
     "this book",
     "nobody has said it of ridge regression; it bounds what can be proved",
     reach=LAW,
-    says="with a penalty per row that leaves {kept:.0%} per fit, {left:.2f} of the coefficient is left after {t} fits "
-    "under Accumulate (law {law:.2f}) and {lost:.1g} under Replace; both laws tend to 0, one as a power of t and one "
-    "exponentially, while the error stays bounded",
+    says="with a penalty per row that leaves {kept:.0%} per fit, {left:.2f} of the coefficient is left after {t} "
+    "fits under Accumulate (law {law:.2f}) and {lost:.1g} under Replace; both laws tend to 0, one as a power of t "
+    "and one exponentially, while the error stays bounded",
     control=swapped("Accumulate"),
 )
 def _ridge(results):

@@ -30,8 +30,8 @@ LATE = 30  # in set sizes: by then the chain is within 10⁻¹² of its limit
     "“guaranteed to end up in a constant state”, lost with probability “equal to 1 − q”",
     reach=LAW,
     says="{found:.1%} of the runs are in a constant state at generation {t} of {n} samples (exact: {law:.1%}, and in "
-    "the limit all); the most frequent state, of q = {q:.2f}, is lost in {lost:.1%} (exact: {lost_law:.1%}, {end:.1%} "
-    "in the limit); under Accumulate {kept:.0%} and {kept_lost:.0%}",
+    "the limit all); the most frequent state, of q = {q:.2f}, is lost in {lost:.1%} (exact: {lost_law:.1%}, "
+    "{end:.1%} in the limit); under Accumulate {kept:.0%} and {kept_lost:.0%}",
     control=swapped("Accumulate"),
 )
 def _absorbed(results):
@@ -84,7 +84,7 @@ def _tails_first(results):
 
 @claim(
     "thread-no-collapse-tails",
-    "thread, 10/N",
+    "this book, going on from thread, 10/N",
     "“no model collapse”",
     reach=ANALOGUE,
     condition=BOUNDED,
