@@ -10,7 +10,6 @@ import xarray as xr
 from lib import ledger as claims
 from lib import records
 from lib.ledger import definitions, evidence, questions
-from lib.ledger.claims.definitions import in_no_world
 
 
 def answer(question, word, regime="Accumulate", interval=None, times=nan, world="one"):
@@ -94,16 +93,18 @@ def test_no_sentence_of_the_last_chapter_is_without_its_words():
     ("sample", "model", "word"),
     [
         (("no", "no"), ("no",), claims.HOLDS),
-        (("no", "no"), ("yes",), claims.IF),
-        (("no", "no"), ("undecided",), claims.IF),
+        (("no", "no"), ("yes",), claims.HOLDS),
+        (("no", "no"), ("undecided",), claims.HOLDS),
         (("no", "undecided"), ("yes",), claims.UNDECIDED),
         (("yes", "undecided"), ("no",), claims.FAILS),
     ],
 )
 def test_a_universal_over_worlds_is_judged_as_one(sample, model, word):
-    """Whatever else is undecided, one world in which only the sample errs and that says yes makes it fail."""
-    told = [answer("unbounded", w, world=f"sample {k}") for k, w in enumerate(sample)]
-    told += [answer("unbounded", w, world=f"model {k}") | {"errs": questions.MODEL} for k, w in enumerate(model)]
-    found = in_no_world({"answers": questions.as_data(told)}, "unbounded")
+    """Whatever else is undecided, one world of its kind that collapses makes it fail; worlds of another kind do not."""
+    told = [answer(q, w, world=f"sample {k}") for k, w in enumerate(sample) for q in questions.COLLAPSE]
+    for k, w in enumerate(model):
+        told += [answer(q, w, world=f"model {k}") | {"errs": questions.MODEL} for q in questions.COLLAPSE]
+    (induced,) = (claim for claim in claims.of_chapter(13) if claim.id == "thread-induced")
+    found = induced.judge({"answers": questions.as_data(told)})
     assert found.word == word
-    assert (found.numbers["plain"], found.numbers["no"]) == (2, sample.count("no"))
+    assert (found.numbers["plain"], found.numbers["no"], found.numbers["others"]) == (2, sample.count("no"), len(model))

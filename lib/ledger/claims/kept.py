@@ -7,7 +7,7 @@ parameters, with three runs. Effects are differences of ln perplexity, paired ov
 import numpy as np
 
 from lib.ledger import FAILS, HOLDS, IF, LEVEL, SMALLER, UNDECIDED, Finding, claim, word
-from lib.ledger.claims.language import ends, factor, in_each, loss, moved
+from lib.ledger.claims.language import complete, ends, factor, in_each, later, loss, moved, worst
 from lib.ledger.predicates import (
     BOUNDED,
     above,
@@ -31,25 +31,6 @@ ASKED = ("the protocol in miniature", *(f"a pre-trained model of 135M, {how}" fo
 # In the first three everything kept takes as many steps as the other regimes, in the others it takes more.
 ARMS = {"mini": "5 epochs", "searched": SEARCHED, "sampled": SAMPLED}
 ARMS |= {"five": "recorded 5 epochs", "ten": "recorded 10 epochs", "drawn": "recorded sampling"}
-
-
-def complete(results, name):
-    """The runs of a data set as far as all of them have come."""
-    data = results[name]
-    data = data[[score for score, v in data.data_vars.items() if "run" in v.dims and "generation" in v.dims]]
-    return data.isel(generation=data["test_perplexity"].notnull().all(["regime", "run"]).values)
-
-
-def later(results, name, regime):
-    """ln perplexity of each run, averaged over the generations after the first, as far as all runs have come."""
-    values = np.log(complete(results, name)["test_perplexity"].sel(regime=regime))
-    return values.isel(generation=slice(1, None)).mean("generation").values
-
-
-def worst(data, regime):
-    """The paired change of ln perplexity since the first generation, where its mean is largest."""
-    changes = [difference(loss(data, regime, t), loss(data, regime, 0)) for t in range(1, data.sizes["generation"])]
-    return max(changes, key=lambda interval: interval.estimate)
 
 
 def effects(results, level=LEVEL):
@@ -252,7 +233,7 @@ def _penalty(results):
     control=still("Replace"),
 )
 def _penalty_rise(results):
-    """With a penalty of 2.0 on repetitions the perplexity still rises if nothing is kept, and by no less.
+    """With a penalty of 2.0 on repetitions the perplexity still rises from fit to fit, and by no less.
 
     A rise that is separated from none, or from that without the penalty.
     """

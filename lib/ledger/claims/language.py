@@ -43,6 +43,25 @@ def ends(data, regime, other, generation=-1):
     return difference(loss(data, regime, generation), loss(data, other, generation))
 
 
+def complete(results, name):
+    """The runs of a data set as far as all of them have come."""
+    data = results[name]
+    data = data[[score for score, v in data.data_vars.items() if "run" in v.dims and "generation" in v.dims]]
+    return data.isel(generation=data["test_perplexity"].notnull().all(["regime", "run"]).values)
+
+
+def later(results, name, regime):
+    """ln perplexity of each run, averaged over the generations after the first, as far as all runs have come."""
+    values = np.log(complete(results, name)["test_perplexity"].sel(regime=regime))
+    return values.isel(generation=slice(1, None)).mean("generation").values
+
+
+def worst(data, regime):
+    """The paired change of ln perplexity since the first generation, where its mean is largest."""
+    changes = [difference(loss(data, regime, t), loss(data, regime, 0)) for t in range(1, data.sizes["generation"])]
+    return max(changes, key=lambda interval: interval.estimate)
+
+
 def factor(interval):
     """What a difference of ln perplexity means for the perplexity."""
     return float(np.exp(interval.estimate))
