@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from lib.recursion import recurse
-from lib.regimes import Accumulate, FreshReal, RealOnly, Replace, ReplaceGrown
+from lib.regimes import Accumulate, AccumulateSubsample, FreshReal, RealOnly, Replace, ReplaceGrown
+from lib.theory import expected_error
 from lib.theory import regression as laws
 from lib.worlds.regression import Regression
 from tests.statistical.test_gaussian_laws import z_scores
@@ -35,6 +36,31 @@ def check_risk(world, regimes, n, generations, design):
 @pytest.mark.parametrize("d", [1, 4])
 def test_laws_of_the_fixed_design(d):
     check_risk(Regression(d, noise=0.7), WHOLE, N, T, "fixed")
+
+
+@pytest.mark.parametrize(("d", "n"), [(1, 100), (10, 100), (10, 300)])
+def test_law_of_subsets_of_the_pool(d, n):
+    check_risk(Regression(d, noise=0.7, sampler="explicit"), [AccumulateSubsample()], n, T, "fixed")
+
+
+def test_law_of_subsets_is_low_by_two_over_n_where_rows_are_few():
+    world = Regression(10, sampler="explicit")
+    data = recurse(world, AccumulateSubsample(), n=30, generations=T, runs=RUNS, seed=SEED, scores="excess_risk")
+    found = data["excess_risk"].isel(regime=0, generation=-1).mean("run").item()
+    law = laws.expected_excess_risk(AccumulateSubsample(), 30, T, 10)[-1]
+    assert 1 < 30 * (found / law - 1) < 3
+
+
+def test_law_of_subsets_far_from_few_rows_is_that_of_a_mean():
+    law = 10_000 * laws.expected_excess_risk(AccumulateSubsample(), 10_000, 300, 1)
+    assert np.allclose(law, 10_000 * expected_error(AccumulateSubsample(), 10_000, 300), rtol=1e-3)
+
+
+def test_law_of_subsets_with_too_few_different_rows_is_refused():
+    with pytest.raises(ValueError, match="different ones in a subset"):
+        laws.expected_excess_risk(AccumulateSubsample(), 120, 100, 100)
+    with pytest.raises(ValueError, match="fixed design"):
+        laws.expected_excess_risk(AccumulateSubsample(), 120, 3, 10, design="fresh")
 
 
 @pytest.mark.parametrize("d", [1, 4])
