@@ -2,16 +2,14 @@
 
 import ast
 import html
-import io
 import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import matplotlib.pyplot as plt
 import xarray as xr
 from IPython import get_ipython
 from IPython.display import Markdown, display
@@ -128,41 +126,6 @@ def recorded_scores(data: xr.Dataset, scores: Mapping[str, tuple[str, str]]) -> 
             lines.append(f"| {label} | {shown} |")
         said = f"*Recorded*{', ' + named if named else ''}: generation {last} by regime, {arm.sizes['run']} runs."
         say("\n".join([said, "", *lines]))
-
-
-def panel(draw: Callable[..., plt.Figure], **choices: list | tuple[int, int, int]):
-    """Controls that redraw a figure, for a notebook with a kernel: a list becomes a menu, (low, high, start) a slider.
-
-    The figure is shown as an image: the output widget of ipywidgets' own `interactive` can leave a notebook that is
-    executed without a browser waiting for ever.
-    """
-    import ipywidgets as widgets
-
-    wide = {"style": {"description_width": "initial"}}
-    controls = {
-        name: widgets.Dropdown(options=choice, description=name, **wide)
-        if isinstance(choice, list)
-        else widgets.IntSlider(choice[2], choice[0], choice[1], description=name, continuous_update=False, **wide)
-        for name, choice in choices.items()
-    }
-    image, message = widgets.Image(format="png"), widgets.Label()
-
-    def redraw(_=None):
-        message.value = ""
-        try:
-            figure = draw(**{name: control.value for name, control in controls.items()})
-        except ValueError as error:
-            message.value = str(error)
-            return
-        stored = io.BytesIO()
-        figure.savefig(stored, format="png")
-        plt.close(figure)
-        image.value = stored.getvalue()
-
-    for control in controls.values():
-        control.observe(redraw, names="value")
-    redraw()
-    return widgets.VBox([*controls.values(), message, image])
 
 
 def passage(text: str, longest: int = 200) -> str:

@@ -910,9 +910,7 @@ class Bag {
   }
 }
 
-// Of a table: every word of the text by its rank, one after the other, and the same as a bag. Kept beside the table,
-// which belongs to whoever gave it: a notebook saves it as part of the widget's state, and would save 3 MB more with
-// every word in it.
+// Of a table: every word of the text by its rank, one after the other, and the same as a bag.
 const texts = new WeakMap();
 
 function text(words) {

@@ -1,5 +1,5 @@
-// The explorer's view: its controls, charts and words. `mount(element, options)` builds a panel on a page of the book,
-// `render({ model, el })` as an anywidget. Regimes look as lib/chapter/looks.py says.
+// The explorer's view: its controls, charts and words. `mount(element, options)` builds a panel on a page of the book.
+// Regimes look as lib/chapter/looks.py says.
 
 import { CSS, LOOKS } from "./tables.js";
 import {
@@ -25,11 +25,9 @@ const inkOf = ({ family }) => `var(--${family.replace(/\W+/g, "-")})`;
 
 // ---------------------------------------------------------------- charts
 
-// A name no other element has. A notebook loads the module anew for each widget, so that a number alone would come
-// twice, and a label or a clip path would then mean the other widget's.
-const LOADED = Math.random().toString(36).slice(2);
+// A name no other element of the page has.
 let made = 0;
-const unique = () => `explorer-${LOADED}-${++made}`;
+const unique = () => `explorer-${++made}`;
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [56, 14, 24, 36]; // around what is drawn
 
@@ -533,11 +531,10 @@ const READDRESSED = "explorer-readdressed"; // a panel has changed the page's ad
 const SLICE = 60; // milliseconds of work before the page gets its turn
 
 // Build a panel in `element`, in place of what is there. Options: `panel` ("gaussian" or "words"), `settings`, `words`
-// (the table of frequencies), `link` (keep the state in the address of the page), `onchange` (called with the settings
-// after a change). Returns a handle with get(), set(settings), destroy(), and which regimes the last change computed
-// anew.
+// (the table of frequencies), `link` (keep the state in the address of the page). Returns a handle with get(),
+// set(settings), destroy(), and which regimes the last change computed anew.
 export function mount(element, options = {}) {
-  const { panel = "gaussian", words = null, link = false, onchange = null } = options;
+  const { panel = "gaussian", words = null, link = false } = options;
   let problems = [];
   const complain = (text) => problems.push(text);
   let state = settings(panel, options.settings ?? {}, complain);
@@ -706,7 +703,6 @@ export function mount(element, options = {}) {
         window.history.replaceState(window.history.state, "", hash());
         window.dispatchEvent(new Event(READDRESSED));
       }
-      if (onchange) onchange({ ...state });
     }, 200);
   }
 
@@ -897,49 +893,3 @@ export function mount(element, options = {}) {
     },
   };
 }
-
-// As an anywidget: the traits of lib.chapter.explorer.Explorer are the settings, in both directions.
-function render({ model, el }) {
-  const panel = model.get("panel");
-  const names = namesOf(panel);
-  const given = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  const handle = mount(el, {
-    panel,
-    settings: given(),
-    words: model.get("words"),
-    onchange(state) {
-      for (const [name, value] of Object.entries(state)) model.set(name, value);
-      model.save_changes();
-    },
-  });
-  // A change of several settings is announced one by one, and what lies between belongs to no state: wait until all are
-  // there. Then only what differs is passed on, so that the generation that is looked at follows their number here too.
-  let waiting = false;
-  const follow = () => {
-    if (waiting) return;
-    waiting = true;
-    queueMicrotask(() => {
-      waiting = false;
-      const now = handle.get();
-      const news = Object.entries(given()).filter(([name, value]) => !same(now[name], value));
-      if (!ended && news.length) handle.set(Object.fromEntries(news));
-    });
-  };
-  for (const name of names) model.on(`change:${name}`, follow);
-  // A notebook takes plain keys for commands wherever the focus is not in a text field: an arrow on a slider would go
-  // to the next cell, and d d would delete this one. It may listen on its way down to the control, hence the window.
-  const own = (event) => {
-    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (plain && event.composedPath().includes(el)) event.stopPropagation();
-  };
-  window.addEventListener("keydown", own, true);
-  let ended = false;
-  return () => {
-    ended = true;
-    window.removeEventListener("keydown", own, true);
-    for (const name of names) model.off(`change:${name}`, follow);
-    handle.destroy();
-  };
-}
-
-export default { render };

@@ -1,6 +1,5 @@
-"""The explorer in a browser: what a reader does with it on its page and as a widget; node tests its numbers."""
+"""The explorer in a browser: what a reader does with it on its page; node tests its numbers."""
 
-import base64
 from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib import theory
-from lib.chapter.explorer import module, word_table
+from lib.chapter.explorer import word_table
 from lib.regimes import Replace
 
 from .conftest import HTML
@@ -295,141 +294,19 @@ def test_what_is_known_is_not_computed_again(open_explorer):
     assert computed({"seed": 9}) == ["AccumulateSubsample", "ReplaceGrown"]
 
 
-# A stand-in for what anywidget hands over; each widget of a notebook has its own copy of the module, hence the number.
-WIDGET = """async ([code, number, values]) => {
-  const heard = {}, saved = [];
-  const model = { get: (name) => values[name], save_changes: () => saved.push({ ...values }),
-    set(name, value) {
-      const old = values[name];
-      values[name] = value;
-      if (old !== value) (heard[name] ?? []).forEach(f => f());
-    },
-    on(event, f) { (heard[event.slice(7)] ??= []).push(f); },
-    off(event, f) { heard[event.slice(7)] = heard[event.slice(7)].filter(g => g !== f); } };
-  const { default: module } = await import(`data:text/javascript;base64,${code}#${number}`);
-  const el = document.createElement('div');
-  document.body.append(el);
-  (window.widgets ??= [])[number] = { model, heard, saved, el, end: module.render({ model, el }) };
-}"""
-SHOWN = {
-    "panel": "words",
-    "a": {"family": "Replace"},
-    "b": "none",
-    "n": 50,
-    "runs": 5,
-    "generations": 20,
-    "seed": 3,
-    "t": 20,
-}
-
-
-@pytest.fixture
-def widget(browser):
-    """Show a widget of a small text with these settings; its place on the page, and the page."""
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    code = base64.b64encode(module().encode()).decode()
-
-    def show(number=0, **settings):
-        page.evaluate(WIDGET, [code, number, SHOWN | {"words": SMALL} | settings])
-        settle(page)
-        return page.locator(".explorer").nth(number), page
-
-    yield show
-    context.close()
-
-
-def test_as_a_widget_settings_go_both_ways(widget):
-    place, page = widget()
-    said = place.locator(".said")
-    assert said.text_content().startswith("Generation 20, n = 50. Replace: a model can still say")
-    page.evaluate(
-        "['a', 'generations', 't'].forEach((k, i) => widgets[0].model.set(k, [{ family: 'RealOnly' }, 10, 4][i]))"
-    )
-    settle(page)
-    assert said.text_content().startswith("Generation 4, n = 50. RealOnly:")
-    place.get_by_role("button", name="Draw again").click()
-    settle(page)
-    assert page.evaluate("[widgets[0].model.get('seed'), widgets[0].saved.length > 0]") == [4, True]
-    assert place.locator(".share").count() == 0  # a widget has no address of its own
-    page.evaluate("widgets[0].end()")
-    left = page.evaluate("[widgets[0].el.childElementCount, ...Object.values(widgets[0].heard).map(l => l.length)]")
-    assert left == [0] * 8
-
-
-def test_a_redraw_takes_nothing_away_from_a_seed_that_is_being_typed(widget):
-    place, page = widget()
-    seed = place.locator(".seed")
+def test_a_redraw_takes_nothing_away_from_a_seed_that_is_being_typed(open_explorer):
+    page = open_explorer()
+    seed = page.locator(".explorer-gaussian .seed")
     seed.fill("7")
-    page.evaluate("widgets[0].model.set('n', 20)")
+    page.evaluate("document.querySelector('.explorer-gaussian').explorer.set({ n: 20 })")
     settle(page)
     assert seed.input_value() == "7"
     seed.press("Enter")
     settle(page)
-    assert page.evaluate("widgets[0].model.get('seed')") == 7
+    assert state(page)["seed"] == 7
     # Typed and taken back is no change, and the field follows again.
     seed.press("Backspace")
     seed.press("7")
-    place.get_by_role("button", name="Draw again").click()
+    page.locator(".explorer-gaussian").get_by_role("button", name="Draw again").click()
     settle(page)
-    assert page.evaluate("widgets[0].model.get('seed')") == int(seed.input_value()) == 8
-
-
-def test_in_a_widget_fewer_generations_are_no_wrong_setting(widget):
-    """The kernel sets one trait at a time, and the model announces what the reader changed one trait at a time."""
-    place, page = widget()
-    slider = place.get_by_label("generations", exact=True)
-    slider.focus()
-    slider.press("ArrowLeft")
-    settle(page)
-    assert place.locator(".message").text_content() == ""
-    assert page.evaluate("widgets[0].saved.map(({ generations, t }) => [generations, t])") == [[10, 10]]
-    page.evaluate("widgets[0].model.set('generations', 5)")
-    settle(page)
-    assert place.locator(".message").text_content() == ""
-    assert page.evaluate("['generations', 't'].map(name => widgets[0].model.get(name))") == [5, 5]
-
-
-def test_two_widgets_share_no_name(widget):
-    (first, page), (second, _) = widget(0), widget(1, t=5)
-    names = page.evaluate("[...document.querySelectorAll('.explorer [id]')].map(e => e.id)")
-    assert len(names) > 20 and len(set(names)) == len(names)
-    second.get_by_text("samples n", exact=True).click()
-    assert second.evaluate("e => e.contains(document.activeElement)")
-    # What has happened up to the generation that is looked at is drawn in full, in each widget up to its own.
-    full = """e => { const clip = e.querySelectorAll('svg[role=img] > g')[1].getAttribute('clip-path').slice(4, -1);
-                     return e.querySelector(clip + ' rect').width.baseVal.value; }"""
-    assert second.evaluate(full) < first.evaluate(full) / 2
-
-
-def test_keys_meant_for_a_widget_are_no_commands_of_the_notebook(widget):
-    place, page = widget()
-    page.evaluate(
-        """window.commands = [];
-           for (const early of [true, false])
-             document.addEventListener('keydown', (e) => commands.push(e.key), early);"""
-    )
-    slider, seed = place.get_by_label("samples n"), place.locator(".seed")
-    before = slider.input_value()
-    for key in ("ArrowRight", "ArrowUp", "d", "d"):
-        slider.press(key)
-    assert int(slider.input_value()) == int(before) + 2
-    seed.press("ControlOrMeta+a")
-    assert [key.lower() for key in page.evaluate("commands.splice(0)")][-1] == "a"  # saving, say, stays the notebook's
-    page.keyboard.type("7")
-    page.keyboard.press("Enter")
-    place.get_by_role("button", name="Draw again").press("Space")
-    settle(page)
-    assert page.evaluate("[widgets[0].model.get('seed'), ...commands]") == [8]
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("b")
-    page.evaluate("widgets[0].end()")
-    page.evaluate("widgets[0].el.tabIndex = 0; widgets[0].el.focus()")
-    page.keyboard.press("x")
-    assert page.evaluate("commands") == ["b", "b", "x", "x"]
-
-
-def test_a_widget_leaves_the_table_of_words_as_it_was(widget):
-    """It is part of the state that a notebook saves, and comes back from there."""
-    _, page = widget()
-    assert page.evaluate("widgets[0].model.get('words')") == SMALL
+    assert state(page)["seed"] == int(seed.input_value()) == 8

@@ -10,7 +10,6 @@ first experiment.
 
 import importlib.machinery
 import importlib.util
-import io
 import json
 import subprocess
 import sys
@@ -89,25 +88,7 @@ def main(notebook, project, install):
     if experiments:
         data = [v for v in [*shell.user_ns.values(), *chapter.results.values()] if isinstance(v, xr.Dataset)]
         assert data and all("regime" in d.dims for d in data), "the first experiment has left no results"
-    show_panel()
     print(f"{notebook.rsplit('/', 1)[-1]}: {len(chapter.parameters)} parameters, {experiments} experiment")
-
-
-def show_panel():
-    """The controls of a figure, with the widgets that Colab has."""
-    import matplotlib.pyplot as plt
-
-    from lib.chapter import display as notebook
-
-    def draw(n, kind):
-        fig, ax = plt.subplots()
-        ax.plot(range(n), label=kind)
-        return fig
-
-    box = notebook.panel(draw, n=(2, 9, 4), kind=["a", "b"])
-    first = box.children[-1].value
-    box.children[0].value = 8
-    assert io.BytesIO(first).read(4) == b"\x89PNG" and box.children[-1].value != first
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from scipy import stats
 from lib import theory
 from lib.chapter import explorer
 from lib.chapter.explorer import as_plain as plain
-from lib.chapter.explorer import as_regime, word_table
+from lib.chapter.explorer import word_table
 from lib.recursion import recurse
 from lib.regimes import (
     Accumulate,
@@ -300,4 +300,4 @@ def test_a_wrong_setting_is_refused_by_name(engine, wrong, setting):
 @pytest.mark.parametrize("regime", [*WITH_LAWS, NO_LAW], ids=str)
 def test_labels_are_those_of_the_library(engine, regime):
     assert engine("label", plain(regime)) == str(regime)
-    assert as_regime(engine("regimeOf", "a", plain(regime))) == regime
+    assert engine("regimeOf", "a", plain(regime)).items() >= plain(regime).items()
