@@ -3,7 +3,8 @@
 - A chapter at its default parameters leaves a *summary* (`leave`) where LIB_RESULTS says: the ledger reads it.
 - A run of a sweep hands over *everything* (`leave_run`) in the folder that LIB_RUN names, where `lib.batch` collects
   it. A notebook that a sweep executes needs a parameters cell and `leave_run` at its end, or `chapter.end()`.
-- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`; chapters draw it as recorded.
+- What `make records` has kept of a sweep (`record`) lies in `lib/stored/sweeps/`, what others have published
+  (`published`) in `lib/stored/published/`; chapters draw both.
 """
 
 import gzip
@@ -20,9 +21,11 @@ import numpy as np
 import xarray as xr
 
 from lib import provenance
+from lib.errors import among
 
 COMMITTED = Path(__file__).parent / "stored" / "chapters"
 RECORDED = (Path(__file__).parent / "stored" / "sweeps",)
+PUBLISHED = Path(__file__).parent / "stored" / "published"
 SERIES = ("regime", "generation", "run")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT_RUNS = 6  # whole trajectories kept with a summary, for judges that pair runs
@@ -283,3 +286,15 @@ def read(chapter: int, folder: str | Path | None = None) -> tuple[dict[str, Any]
         return stored, {}
     file = gzip.decompress((folder / f"{chapter:02d}.nc.gz").read_bytes())
     return stored, {g: xr.load_dataset(io.BytesIO(file), group=g, engine="h5netcdf") for g in stored["groups"]}
+
+
+def published(name: str) -> xr.Dataset:
+    """Numbers that others have published, `lib/stored/published/NAME.csv`, by all of its columns but the last; the
+    attributes say whose they are and how they were read."""
+    import pandas as pd
+
+    about = json.loads((PUBLISHED / "about.json").read_text(encoding="utf-8"))
+    among("name", name, tuple(about["sets"]))
+    table = pd.read_csv(PUBLISHED / f"{name}.csv")
+    data = table.set_index(list(table.columns[:-1])).to_xarray()
+    return data.assign_attrs(source=about["source"], read=about["read"], about=about["sets"][name])

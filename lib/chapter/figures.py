@@ -3,6 +3,7 @@
 Simulations are a median with a quantile band; the exact law is a thin dark line.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def trajectory(
 def exact(ax: plt.Axes, t: np.ndarray, law: np.ndarray, label: str | None = None) -> None:
     """Draw an exact law: a thin dark line over whatever was simulated."""
     ax.plot(t, law, color=INK, linewidth=0.9, linestyle="-", marker=None, zorder=5, label=label)
+
+
+def deviations(ax: plt.Axes, z: Mapping[Any, np.ndarray]) -> None:
+    """The shares of deviations from a law, in standard errors, that are at most so large, by regime; dashed, those of a
+    standard normal sample: what a true law leaves."""
+    at = np.linspace(-4, 4, 200)
+    ax.plot(at, stats.norm.cdf(at), color=INK, linewidth=0.9, linestyle="--", label="if the laws are true")
+    for regime, values in z.items():
+        look = style(regime) | {"marker": None}
+        ax.ecdf(np.clip(values, at[0], at[-1]), label=str(regime), linewidth=1.4, **look)
+    ax.set(xlim=(at[0], at[-1]), xlabel="published mean less law (standard errors)", ylabel="share of the means")
 
 
 def images(pictures: np.ndarray, rows: list[str], columns: list[str], across: int = 5) -> plt.Figure:

@@ -28,6 +28,15 @@ def first_fit_risk(n: int, dimension: int, noise: float = 1.0) -> float:
     return noise**2 * dimension / (n - dimension - 1)
 
 
+def relative_spread(n: int, dimension: int) -> float:
+    """Standard deviation over mean of the excess risk of a run, n > d + 3, wherever the error given X is normal with a
+    covariance in proportion to (XᵀX)⁻¹: a fixed design under Replace, ReplaceGrown and Accumulate, at any t. By the
+    second moments of the inverse Wishart law (von Rosen 1988)."""
+    first_fit_risk(n - 2, dimension)
+    square = dimension * (2 * (n - 1) + dimension * (n - dimension - 2) + 2)
+    return float(np.sqrt(square * (n - dimension - 1) / ((n - dimension) * (n - dimension - 3)) / dimension**2 - 1))
+
+
 def expected_excess_risk(
     regime: Regime, n, generations: int, dimension: int, noise: float = 1.0, design: str = "fixed"
 ) -> np.ndarray:
@@ -35,8 +44,8 @@ def expected_excess_risk(
 
     `n` is a number of rows or a function of the generation (for a fixed design: multiples of the first). Fixed: Replace
     t·σ²d/(n−d−1), ReplaceGrown Σ1/i and Accumulate Σ1/i² instead of t (Gerstgrasser et al. 2024); RealOnly
-    σ²d/(N_t−d−1); AccumulateSubsample for large n at any d/n, where the error of the law is of the order of 1/n (at
-    d = n/3 it is low by about 2/n). ValueError where no law is known.
+    σ²d/(N_t−d−1); AccumulateSubsample for large n at any d/n: the error of this law is of the order of 1/n (at d = n/3
+    it is low by about 2/n), and for d ≪ n it tends to π²/2 − 2 first-fit risks. ValueError where no law is known.
     """
     among("design", design, ("fixed", "fresh"))
     d, sizes = whole("dimension", dimension, 1), set_sizes(regime, n, generations, 1)

@@ -56,6 +56,21 @@ def test_law_of_subsets_far_from_few_rows_is_that_of_a_mean():
     assert np.allclose(law, 10_000 * expected_error(AccumulateSubsample(), 10_000, 300), rtol=1e-3)
 
 
+def test_law_of_subsets_tends_to_a_number():
+    law = laws.expected_excess_risk(AccumulateSubsample(), 10**6, 4000, 1) / laws.first_fit_risk(10**6, 1)
+    assert abs(law[-1] + 3 / 4000 - (np.pi**2 / 2 - 2)) < 1e-5
+
+
+@pytest.mark.parametrize(("d", "n"), [(1, 12), (10, 100), (30, 100)])
+def test_spread_of_the_risk_of_a_run(d, n):
+    data = recurse(Regression(d), [Replace(), Accumulate()], n=n, generations=5, runs=RUNS, seed=SEED)["excess_risk"]
+    for regime in data["regime"].values:
+        x = data.sel(regime=regime).values
+        x = x / x.mean(axis=1, keepdims=True) - 1
+        z = (x.var(axis=1) - laws.relative_spread(n, d) ** 2) / ((x**2).std(axis=1) / np.sqrt(RUNS))
+        assert abs(z).max() < 4, (regime, z)
+
+
 def test_law_of_subsets_with_too_few_different_rows_is_refused():
     with pytest.raises(ValueError, match="different ones in a subset"):
         laws.expected_excess_risk(AccumulateSubsample(), 120, 100, 100)
