@@ -196,6 +196,13 @@ def mean_time_to_loss(count: int, n: int) -> float:
     return float(np.linalg.solve(np.eye(n - 1) - given_loss, np.ones(n - 1))[count - 1])
 
 
+def mean_time_to_one_state(probabilities, n: int) -> float:
+    """Expected number of fits until one state is left, Replace: −2n Σ(1−p) ln(1−p) in the diffusion limit (Ewens 2004),
+    in sets of 10 too long by a twelfth and in sets of 100 by a hundredth."""
+    p = _probabilities(probabilities)
+    return float(2 * whole("n", n, 2) * special.entr(1 - p).sum())
+
+
 def _probabilities(q) -> np.ndarray:
     q = np.asarray(q, dtype=float)
     if not ((q >= 0) & (q <= 1)).all():

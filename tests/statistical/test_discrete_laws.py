@@ -129,6 +129,15 @@ def test_loss_and_fixation_of_each_state():
         assert abs(z).max() < 4
 
 
+def test_the_mean_time_to_one_state():
+    """Against the exact chain: the mean is the sum over t of the chance that more than one state is left."""
+    exact = {n: 1 + (1 - laws.fixation(np.full(10, 0.1), n, 40 * n).sum(axis=1)).sum() for n in (10, 100)}
+    assert abs(exact[10] - 17.50) < 0.01 and abs(exact[100] - 187.4) < 0.1
+    assert 1.07 < laws.mean_time_to_one_state(np.full(10, 0.1), 10) / exact[10] < 1.09
+    assert 1.01 < laws.mean_time_to_one_state(np.full(10, 0.1), 100) / exact[100] < 1.02
+    assert abs(laws.mean_time_to_one_state([0.1] * 10, 1000) - 18_000 * np.log(10 / 9)) < 1e-6
+
+
 def test_the_mean_time_to_loss():
     world = Discrete((0.5, 0.5))
     data = recurse(
