@@ -13,7 +13,7 @@ import yaml
 from setup_cell import ROOT, is_reserved, read_config, source_of
 
 PICTURE = Path("book", "_static", "argument.png")
-PICTURE_SOURCE = ("02-gaussian.ipynb", "fig-gaussian-accumulate")
+PICTURE_SOURCE = ("01-setting.ipynb", "fig-bells")
 NAMED = ("numpy", "scipy", "torch", "xarray")
 
 

@@ -82,7 +82,7 @@ def test_is_a_valid_notebook_of_modest_size(chapter_path):
 
 def test_says_what_is_to_be_seen_and_what_comes_next(chapter, chapter_path):
     prose = ["".join(cell["source"]) for cell in chapter["cells"] if cell["cell_type"] == "markdown"]
-    assert "*You will see*" in prose[0] and "*Time*" in prose[0]
+    assert "*You will see*" in prose[0]
     (following,) = re.findall(r"Next: \[[^\]]+\]\(([^)#]+)\)", prose[-1])
     chapters = [path.stem for path in sorted(chapter_path.parent.glob("*.ipynb"))]
     place = chapters.index(chapter_path.stem) + 1
@@ -158,9 +158,28 @@ def test_figures_have_alt_text_and_captions(chapter):
     assert wanting == []
 
 
-def test_contains_no_loop_over_generations(chapter):
-    found = [cell["source"][:80] for cell in code_cells(chapter) if loops_over_generations(parsed(cell))]
-    assert found == []
+def test_contains_no_loop_over_generations(chapter, chapter_path):
+    """But for the one that opens the book, and the answer to an exercise about it."""
+    found = [cell["source"].split("(")[0] for cell in code_cells(chapter) if loops_over_generations(parsed(cell))]
+    opens = chapter_path.stem == "01-setting"
+    assert found == (["import numpy as np\n\n\ndef refit", "def newest_two"] if opens else [])
+
+
+HIDING = {"hide-input", "remove-input", "remove-cell", "hide-cell"}
+
+
+def test_shows_the_idea_and_folds_the_machinery(chapter):
+    """Cells of at most 14 lines and 84 columns on the page, and at most six folds; folded in Jupyter and Colab too."""
+    cells = code_cells(chapter)
+    shown = [cell for cell in cells if not HIDING & set(tags(cell))]
+    assert [cell["source"][:60] for cell in shown if len(cell["source"].splitlines()) > 14] == []
+    wide = [line for cell in shown for line in cell["source"].splitlines() if len(line) > 84]
+    assert wide == []
+    folds = [cell for cell in cells if {"hide-input", "hide-cell"} & set(tags(cell))]
+    assert len(folds) <= 6
+    for cell in cells:
+        if {"hide-input", "remove-input"} & set(tags(cell)) and "parameters" not in tags(cell):
+            assert cell["metadata"].get("cellView") == "form" and cell["metadata"]["jupyter"] == {"source_hidden": True}
 
 
 def test_stores_no_widget_and_no_timing(chapter):
