@@ -255,21 +255,6 @@ def record(name: str) -> Record | None:
     return None
 
 
-def longest(scale: str, chapter: int) -> tuple[float, str] | None:
-    """The mean seconds, and the device, of the longest recorded sweep that has run a chapter at a scale, or None."""
-    found = []
-    for folder in RECORDED:
-        for path in sorted(folder.glob("*.json")):
-            about = json.loads(path.read_text(encoding="utf-8"))
-            sweep = about["sweep"]
-            scales = [*(sweep.get("grid") or {}).get("scale", []), (sweep.get("fixed") or {}).get("scale")]
-            if Path(sweep["notebook"]).name.startswith(f"{chapter:02d}-") and scale in scales:
-                devices = about["device"]
-                on = devices if isinstance(devices, str) else ", ".join(devices)
-                found.append((about["seconds"] / about["runs"], on))
-    return max(found, default=None)
-
-
 def not_recorded(name: str) -> str:
     """What a chapter says in place of a record that does not exist."""
     return f"*No run of `{name}` is recorded yet.* In a clone, `make records ONLY={name}` records it."

@@ -151,8 +151,8 @@ def device_line() -> str:
 
 def expected(number: int, gpu: bool | None = None) -> list[str]:
     """Sentences: the minutes that a chapter is expected to take at each scale, and whether a GPU was found, where that
-    matters. The laptop's minutes are those of the committed results, the paper's those of a recorded run, or else
-    follow from the sizes of the two scales. `gpu`: whether there is one; by default this is found out.
+    matters. The laptop's minutes are those of the committed results, the paper's follow from the sizes of the scales.
+    `gpu`: whether there is one; by default this is found out.
     """
     gpu = provenance.gpu() if gpu is None else gpu
     try:
@@ -161,10 +161,8 @@ def expected(number: int, gpu: bool | None = None) -> list[str]:
         return ["Expected time: not measured yet."]
     seconds, on = stored["seconds"], stored["provenance"]["device"]
     out = [f"Expected at scale laptop: {records.spent(seconds)} (measured on one core of {on})."]
-    recorded, times = records.longest("paper", number), claims.CHAPTERS[number].paper_times
-    if recorded:
-        paper = f"{records.spent(recorded[0])} (recorded on {recorded[1]})"
-    elif times:
+    times = claims.CHAPTERS[number].paper_times
+    if times:
         paper = f"about {records.spent(times * seconds)} ({times} times the work)"
     else:
         paper = "not measured; it is meant for a GPU, and the progress bar tells the time left"

@@ -137,15 +137,6 @@ def test_a_chapter_that_trains_says_whether_there_is_a_gpu(results, monkeypatch)
     assert "Change runtime type" in notebook.expected(6, gpu=False)[-1]
 
 
-def test_minutes_at_paper_scale_come_from_a_record_if_there_is_one(results):
-    (results / "records").mkdir()
-    about = {"sweep": {"notebook": "../../notebooks/06-images.ipynb", "grid": {"scale": ["paper"]}}}
-    about |= {"seconds": 2400.0, "runs": 2, "device": "a GPU"}
-    (results / "records" / "images.json").write_text(json.dumps(about))
-    assert notebook.expected(6, gpu=True)[1] == "Expected at scale paper: 20 minutes (recorded on a GPU)."
-    assert "not measured" not in " ".join(notebook.expected(6, gpu=True))
-
-
 def test_a_chapter_without_results_claims_nothing(results):
     assert notebook.expected(3, gpu=False) == ["Expected time: not measured yet."]
 
