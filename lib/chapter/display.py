@@ -44,6 +44,14 @@ class Chapter:
         table. `laws`: exact laws of its scores, by score and regime; `errs`: one of `questions.ERRS`."""
         self.answers += questions.asked(world, data, laws=laws, errs=errs)
 
+    def bears(self, condition: Any) -> None:
+        """Fail at the chapter's own defaults unless what a sentence written by hand says is so; with other parameters
+        say that it is not."""
+        if not condition and self.parameters == self.defaults:
+            raise AssertionError("these results no longer bear the sentence beside them")
+        if not condition:
+            say("*With these parameters the sentence above does not hold.*")
+
     def end(self) -> None:
         """Answer the four questions, judge the chapter's claims, show both tables, and leave the results where the
         build has asked for them.

@@ -81,3 +81,14 @@ def test_the_parameters_cell_is_found_and_nothing_else():
     found = notebook._assignments('scale: str = "laptop"  # size\nn: int = 100  # samples')
     assert found == {"scale": "laptop", "n": 100}
     assert notebook._assignments("n = 100") == notebook._assignments("import os") == notebook._assignments("x =") == {}
+
+
+def test_a_sentence_that_its_numbers_no_longer_bear_fails_the_chapter(monkeypatch):
+    said = []
+    monkeypatch.setattr(notebook, "say", said.append)
+    chapter = notebook.Chapter(2, {"n": 100}, {"n": 100})
+    chapter.bears(True)
+    with pytest.raises(AssertionError, match="no longer bear"):
+        chapter.bears([] != [])
+    notebook.Chapter(2, {"n": 7}, {"n": 100}).bears(False)
+    assert len(said) == 1 and "does not hold" in said[0]
