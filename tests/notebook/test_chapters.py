@@ -9,6 +9,8 @@ import pytest
 import yaml
 from setup_cell import badge_source, read_config, setup_source
 
+from lib.ledger import CHAPTERS
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -80,9 +82,11 @@ def test_is_a_valid_notebook_of_modest_size(chapter_path):
     assert chapter_path.stat().st_size < 1_000_000
 
 
-def test_says_what_is_to_be_seen_and_what_comes_next(chapter, chapter_path):
+def test_opens_with_a_question_and_says_what_comes_next(chapter, chapter_path):
     prose = ["".join(cell["source"]) for cell in chapter["cells"] if cell["cell_type"] == "markdown"]
-    assert "*You will see*" in prose[0]
+    assert re.search(r"<!-- /badge -->\n\n\*[^*]+\?\* .* You need [^.]+\.$", prose[0])
+    reads = CHAPTERS[int(chapter_path.stem[:2])].reads
+    assert reads or any("## What you now know\n" in text for text in prose)
     (following,) = re.findall(r"Next: \[[^\]]+\]\(([^)#]+)\)", prose[-1])
     chapters = [path.stem for path in sorted(chapter_path.parent.glob("*.ipynb"))]
     place = chapters.index(chapter_path.stem) + 1
