@@ -72,8 +72,8 @@ def assemble(target, executed, results, provenance):
         shutil.copyfile(path, target / "notebooks" / path.name)
     draw_argument(executed, target)
     judged.write(target, results, titles_of(executed))
-    for made in (bigger, explorer_page):
-        page = target / made.PAGE
+    for place, made in ((bigger.PAGE, bigger), *((page, explorer_page) for page in explorer_page.PAGES)):
+        page = target / place
         page.write_text(made.fill(page.read_text(encoding="utf-8"), target / "book" / "_static"), encoding="utf-8")
     (target / "provenance.json").write_text(json.dumps(provenance, indent=1))
     config = read_config()

@@ -1,4 +1,4 @@
-"""The explorer's page: for readers without JavaScript a figure and a table of each panel, for all others the module.
+"""Pages with the explorer: without JavaScript a figure and a table of each panel, for all other readers the module.
 
 The module goes into the page as it is. A page opened from a folder may not load a module from a file beside it.
 """
@@ -9,23 +9,24 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-PAGE = Path("book", "explorer.md")
+PAGES = Path("book", "explorer.md"), Path("book", "index.md")  # the front page has the Gaussian alone
 MARKS = {name: f"<!-- explorer: {name} -->" for name in ("gaussian", "words", "module")}
 PICTURES = {name: f"explorer-{name}.png" for name in ("gaussian", "words")}
 
 
 def fill(text, static):
-    """Put the panels and the module in place of the page's marker lines; figures go into the folder `static`."""
+    """Put the panels and the module in place of a page's marker lines; figures go into the folder `static`."""
     from lib.chapter import figures
 
-    for mark in MARKS.values():
-        if mark not in text.splitlines():
-            raise ValueError(f"{PAGE} needs a line {mark}")
+    for name in ("gaussian", "module"):
+        if MARKS[name] not in text.splitlines():
+            raise ValueError(f"a page with the explorer needs a line {MARKS[name]}")
+    panels = {"gaussian": gaussian, "words": words}
     with mpl.rc_context():
         mpl.use("agg")
         figures.use()
-        text = text.replace(MARKS["gaussian"], gaussian(static))
-        text = text.replace(MARKS["words"], words(static))
+        for name in [name for name in panels if MARKS[name] in text]:
+            text = text.replace(MARKS[name], panels[name](static))
     return text.replace(MARKS["module"], module())
 
 
@@ -64,7 +65,7 @@ def gaussian(static):
         "Two panels over the generations. Left, the variance of the fit on a logarithmic axis: it falls under Replace "
         "and stays near the truth under Accumulate. Right, the drift of the mean: its band widens under Replace and "
         "stays narrow under Accumulate.",
-        f"{told(given)}, maximum likelihood. Median and 5 to 95% of runs; thin dark lines are the exact laws, of the "
+        f"{told(given)}, maximum likelihood. Median and 5 to 95% of runs; dashed grey lines are the exact laws, of the "
         "mean of the variance and of the root mean square of the drift. The controls need JavaScript.",
         "median variance",
     )
@@ -91,8 +92,8 @@ def words(static):
         "Two panels over the generations. Left, the number of words a model can still say, on a logarithmic axis: it "
         "falls under Replace and stays where the first sample left it under Accumulate. Right, the diversity: it falls "
         "slowly under Replace and hardly under Accumulate.",
-        f"{told(given)}. Median and 5 to 95% of runs; thin dark lines are the exact laws of the mean. Diversity is the "
-        "chance that two words differ. The controls need JavaScript.",
+        f"{told(given)}. Median and 5 to 95% of runs; dashed grey lines are the exact laws of the mean. Diversity is "
+        "the chance that two words differ. The controls need JavaScript.",
         "median words",
     )
 
@@ -126,7 +127,7 @@ def place(name, static, charts, alt, caption, median):
             found = values.sel(regime=regime, generation=t).quantile([0.5, 0.05, 0.95], "run").values
             numbers = " | ".join(f"{value:.3g}" for value in (*found, law[t - 1]))
             rows.append(f"| {t} | {regime} | {numbers} |")
-    figure = f"```{{figure}} _static/{PICTURES[name]}\n:name: fig-explorer-{name}\n:alt: {alt}\n\n{caption}\n```"
+    figure = f"```{{figure}} _static/{PICTURES[name]}\n:alt: {alt}\n\n{caption}\n```"
     return f"::::{{div}} explorer-{name}\n{figure}\n\n" + "\n".join(rows) + "\n::::"
 
 
@@ -140,7 +141,7 @@ def module():
         f"const table = {table};\n"
         "for (const [panel, words] of Object.entries({ gaussian: null, words: table })) {\n"
         "  const element = document.querySelector(`.explorer-${panel}`);\n"
-        "  element.explorer = mount(element, { panel, words, link: true });\n"
+        "  if (element) element.explorer = mount(element, { panel, words, link: true });\n"
         "}\n"
     )
     fence = "`" * 6

@@ -1,6 +1,6 @@
 """The one style of the book's figures: a regime looks the same everywhere, as `lib.chapter.looks` has it.
 
-Simulations are a median with a quantile band; the exact law is a thin dark line.
+Simulations are a median with a quantile band; the exact law is a dashed grey line under them.
 """
 
 from collections.abc import Mapping
@@ -60,8 +60,10 @@ def trajectory(
 
 
 def exact(ax: plt.Axes, t: np.ndarray, law: np.ndarray, label: str | None = None) -> None:
-    """Draw an exact law: a thin dark line over whatever was simulated."""
-    ax.plot(t, law, color=INK, linewidth=0.9, linestyle="-", marker=None, zorder=5, label=label)
+    """Draw an exact law: a dashed grey line under what was simulated, wide enough to be seen beside it."""
+    ax.plot(
+        t, law, color=INK, linewidth=3.4, alpha=0.45, linestyle=(0, (1.2, 0.6)), marker=None, zorder=1.9, label=label
+    )
 
 
 def deviations(ax: plt.Axes, z: Mapping[Any, np.ndarray]) -> None:

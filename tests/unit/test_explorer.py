@@ -30,7 +30,7 @@ def test_the_table_gives_every_frequency():
 
 
 def test_the_page_holds_a_figure_a_table_and_the_module(root, tmp_path):
-    text = explorer_page.fill((root / explorer_page.PAGE).read_text(encoding="utf-8"), tmp_path)
+    text = explorer_page.fill((root / explorer_page.PAGES[0]).read_text(encoding="utf-8"), tmp_path)
     for name in ("gaussian", "words"):
         assert (tmp_path / f"explorer-{name}.png").read_bytes().startswith(b"\x89PNG")
         place = re.search(rf"^::::\{{div\}} explorer-{name}\n(.*?)^::::$", text, re.DOTALL | re.MULTILINE).group(1)
