@@ -33,14 +33,15 @@ _SHARES = {"beta": ("β, previous set", None), "gamma": ("γ, original", None)}
 _FRESH = {"beta": ("β, previous set", None), "gamma": ("γ, new real", None)}
 _MIXED = "The paper's general form: newest model, previous training set and {} data in fixed shares."
 
-# In the order of menus and legends. Colours are Okabe and Ito's (2008), in an order of distinct luminance.
+# In the order of menus and legends. Every colour stands out from its ground by 3:1, and any two differ for readers who
+# lack a cone as well (tested). The first and the third are Okabe and Ito's (2008).
 LOOKS = {
     "Replace": Look(
         *("#D55E00", "o", "-", "#F07A22", regimes.Replace(), "Replace"),
         "All old data are thrown away: n samples of the newest model.",
     ),
     "ReplaceGrown": Look(
-        *("#E69F00", "^", "--", "#F0B333", regimes.ReplaceGrown(), "ReplaceGrown"),
+        *("#8B5500", "^", "--", "#E7AF4C", regimes.ReplaceGrown(), "ReplaceGrown"),
         "All old data are thrown away, but the set grows: n·t samples of the newest model.",
     ),
     "Accumulate": Look(
@@ -48,48 +49,48 @@ LOOKS = {
         "Nothing is thrown away: the real data and every batch so far.",
     ),
     "Accumulate, fresh": Look(
-        *("#332288", "h", ":", "#A99BF5", regimes.Accumulate(fresh=0.1), "Accumulate({fresh} fresh, {kept} kept)"),
+        *("#2D2283", "h", ":", "#9797FF", regimes.Accumulate(fresh=0.1), "Accumulate({fresh} fresh, {kept} kept)"),
         "Nothing is thrown away, and a share of each new batch is new real data.",
         {"fresh": ("new real share", 0), "kept": ("original kept", None)},
     ),
     "Accumulate, part kept": Look(
-        *("#595959", "<", ":", "#B4B4B4", regimes.Accumulate(kept=0.5), "Accumulate({kept} kept)"),
+        *("#4E5254", "<", ":", "#CCC4C6", regimes.Accumulate(kept=0.5), "Accumulate({kept} kept)"),
         "Every synthetic batch is kept, and a share of the original real set.",
         {"kept": ("original kept", 1)},
     ),
     "AccumulateSubsample": Look(
-        *("#56B4E9", "D", "--", "#7CC8F2", regimes.AccumulateSubsample(), "AccumulateSubsample"),
+        *("#3A94CA", "D", "--", "#77D2F1", regimes.AccumulateSubsample(), "AccumulateSubsample"),
         "Everything is kept, but a fit sees only n samples drawn from it.",
     ),
     "Keep": Look(
-        *("#CC79A7", "v", "-.", "#E197C0", regimes.Keep(0.1), "Keep({share})"),
+        *("#BF66A0", "v", "-.", "#DB94BD", regimes.Keep(0.1), "Keep({share})"),
         "A share of the original real set, drawn anew at each generation, the rest from the newest model.",
         {"share": ("share kept", None)},
     ),
     "Keep, fixed": Look(
-        *("#CC79A7", "v", ":", "#E197C0", regimes.Keep(0.1, redraw=False), "Keep({share}, fixed)"),
+        *("#BF66A0", "v", ":", "#DB94BD", regimes.Keep(0.1, redraw=False), "Keep({share}, fixed)"),
         "A share of the original real set, the same samples throughout, the rest from the newest model.",
         {"share": ("share kept", None)},
     ),
     "FreshReal": Look(
-        *("#B8A800", "P", ":", "#D1C233", regimes.FreshReal(0.1), "FreshReal({share})"),
+        *("#99942E", "P", ":", "#DCC730", regimes.FreshReal(0.1), "FreshReal({share})"),
         "New real data in a fixed share, the rest from the newest model.",
         {"share": ("new real share", None)},
     ),
     "RealOnly": Look(
-        *("#009E73", "X", "-.", "#2CC29A", regimes.RealOnly(), "RealOnly"),
+        *("#10A375", "X", "-.", "#2AC998", regimes.RealOnly(), "RealOnly"),
         "No synthetic data at all: n new real samples join at each generation.",
     ),
     "RealOnly, refit": Look(
-        *("#009E73", "x", ":", "#2CC29A", regimes.RealOnly(grow=False), "RealOnly(refit)"),
+        *("#10A375", "x", ":", "#2AC998", regimes.RealOnly(grow=False), "RealOnly(refit)"),
         "No synthetic data at all: the first real set is fitted again at each generation.",
     ),
     "Mixture": Look(
-        *("#777777", "*", ":", "#A6A6A6", regimes.Mixture(0.6, 0.3, 0.1), "Mixture({alpha}, {beta}, {gamma})"),
+        *("#7A7075", "*", ":", "#8E8E8F", regimes.Mixture(0.6, 0.3, 0.1), "Mixture({alpha}, {beta}, {gamma})"),
         *(_MIXED.format("original"), _SHARES),
     ),
     "Mixture, fresh": Look(
-        *("#777777", "*", "--", "#A6A6A6", regimes.Mixture(0.6, 0.3, 0.1, fresh=True)),
+        *("#7A7075", "*", "--", "#8E8E8F", regimes.Mixture(0.6, 0.3, 0.1, fresh=True)),
         *("Mixture({alpha}, {beta}, {gamma}, fresh)", _MIXED.format("new real"), _FRESH),
     ),
 }
