@@ -193,14 +193,22 @@ def test_a_link_to_a_claim_opens_it(visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_front_page_fits_its_argument_and_picture_on_one_screen(visit):
-    page = visit("book/index.html").page
-    assert (
-        page.locator("#fig-argument img").bounding_box()["y"]
-        + page.locator("#fig-argument img").bounding_box()["height"]
-        < 900
-    )
+def test_the_front_page_answers_on_one_screen(visit):
+    """Down to the doors, with the two commands, at 1440 by 900."""
+    page = visit("book/index.html", 1440).page
+    for what in ("img[src*='argument']", *(f".doors code:has-text('{name}')" for name in ("make book", "make test"))):
+        box = page.locator(what).bounding_box()
+        assert box["y"] + box["height"] < 900, what
     assert page.locator(".doors .sd-card").count() == 3
+
+
+@pytest.mark.parametrize(("width", "most"), [(1440, 500), (390, 700)])
+def test_a_chapter_begins_at_the_top(visit, width, most):
+    for path in sorted((HTML / "notebooks").glob("*.html")):
+        page = visit(f"notebooks/{path.name}", width).page
+        assert page.locator("article h1").bounding_box()["y"] < page.locator("article p").first.bounding_box()["y"]
+        second = page.locator("article h2").first.bounding_box()["y"]
+        assert second < most, path.name
 
 
 def test_every_page_says_where_it_comes_from(page_path):
