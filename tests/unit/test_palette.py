@@ -14,6 +14,7 @@ SEEN = {
 }
 XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 GROUNDS = {"color": "#FFFFFF", "dark": "#14181E"}
+OWN = [look for look in looks.LOOKS.values() if look.start is not None]  # not what other tests have registered
 
 
 def linear(colors):
@@ -28,7 +29,7 @@ def lab(rgb):
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_every_colour_stands_out_from_its_ground(ground):
-    light = linear([GROUNDS[ground], *(getattr(look, ground) for look in looks.LOOKS.values())]) @ XYZ[1]
+    light = linear([GROUNDS[ground], *(getattr(look, ground) for look in OWN)]) @ XYZ[1]
     high, low = np.maximum(light[1:], light[0]), np.minimum(light[1:], light[0])
     assert ((high + 0.05) / (low + 0.05)).min() >= 3
 
@@ -36,7 +37,7 @@ def test_every_colour_stands_out_from_its_ground(ground):
 @pytest.mark.parametrize("cones", SEEN)
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_any_two_colours_differ(ground, cones):
-    colors = sorted({getattr(look, ground) for look in looks.LOOKS.values()})
+    colors = sorted({getattr(look, ground) for look in OWN})
     seen = lab(linear(colors) @ np.transpose(SEEN[cones]))
     apart = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(len(colors), 1)]
     assert len(colors) == 10 and apart.min() > 10
