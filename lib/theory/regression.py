@@ -32,7 +32,8 @@ def relative_spread(n: int, dimension: int) -> float:
     """Standard deviation over mean of the excess risk of a run, n > d + 3, wherever the error given X is normal with a
     covariance in proportion to (XᵀX)⁻¹: a fixed design under Replace, ReplaceGrown and Accumulate, at any t. By the
     second moments of the inverse Wishart law (von Rosen 1988)."""
-    first_fit_risk(n - 2, dimension)
+    if n <= dimension + 3:
+        refuse("n", n, f"more than d+3={dimension + 3} rows; with fewer the risk has no variance")
     square = dimension * (2 * (n - 1) + dimension * (n - dimension - 2) + 2)
     return float(np.sqrt(square * (n - dimension - 1) / ((n - dimension) * (n - dimension - 3)) / dimension**2 - 1))
 

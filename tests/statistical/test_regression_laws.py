@@ -76,6 +76,8 @@ def test_law_of_subsets_with_too_few_different_rows_is_refused():
         laws.expected_excess_risk(AccumulateSubsample(), 120, 100, 100)
     with pytest.raises(ValueError, match="fixed design"):
         laws.expected_excess_risk(AccumulateSubsample(), 120, 3, 10, design="fresh")
+    with pytest.raises(ValueError, match="n=13 is not allowed: more than d.3=13 rows"):
+        laws.relative_spread(13, 10)
 
 
 @pytest.mark.parametrize("d", [1, 4])
